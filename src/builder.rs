@@ -1,0 +1,419 @@
+//! Options to a pool: rayon's own, one by one, and ours.
+
+use std::any::Any;
+use std::fmt;
+use std::io;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Arc;
+use std::thread;
+
+use rayon_core::ThreadBuilder;
+
+use crate::gate::depth;
+use crate::governor::policy::Knobs;
+use crate::governor::{Driver, Governor, Post, StartHook};
+use crate::pool::ThreadPool;
+use crate::{BuildError, Jobserver, global};
+
+type NameHandler = Box<dyn FnMut(usize) -> String>;
+type PanicHandler = Arc<dyn Fn(Box<dyn Any + Send>) + Send + Sync>;
+type ExitHandler = Box<dyn Fn(usize) + Send + Sync>;
+
+/// Starts a pool's threads as rayon does unless told otherwise.
+#[derive(Debug, Default)]
+pub struct DefaultSpawn(());
+
+/// Starts a pool's threads by a function of the user's.
+pub struct CustomSpawn<F>(F);
+
+impl<F> fmt::Debug for CustomSpawn<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CustomSpawn(<closure>)")
+    }
+}
+
+mod sealed {
+    /// A way to start threads: hands a rayon builder over to rayon.
+    pub trait Spawn {
+        fn build(
+            self,
+            builder: rayon_core::ThreadPoolBuilder,
+        ) -> Result<rayon_core::ThreadPool, rayon_core::ThreadPoolBuildError>;
+
+        fn build_global(
+            self,
+            builder: rayon_core::ThreadPoolBuilder,
+        ) -> Result<(), rayon_core::ThreadPoolBuildError>;
+    }
+}
+
+use sealed::Spawn;
+
+impl Spawn for DefaultSpawn {
+    fn build(
+        self,
+        builder: rayon_core::ThreadPoolBuilder,
+    ) -> Result<rayon_core::ThreadPool, rayon_core::ThreadPoolBuildError> {
+        builder.build()
+    }
+
+    fn build_global(
+        self,
+        builder: rayon_core::ThreadPoolBuilder,
+    ) -> Result<(), rayon_core::ThreadPoolBuildError> {
+        builder.build_global()
+    }
+}
+
+impl<F: FnMut(ThreadBuilder) -> io::Result<()>> Spawn for CustomSpawn<F> {
+    fn build(
+        self,
+        builder: rayon_core::ThreadPoolBuilder,
+    ) -> Result<rayon_core::ThreadPool, rayon_core::ThreadPoolBuildError> {
+        builder.spawn_handler(self.0).build()
+    }
+
+    fn build_global(
+        self,
+        builder: rayon_core::ThreadPoolBuilder,
+    ) -> Result<(), rayon_core::ThreadPoolBuildError> {
+        builder.spawn_handler(self.0).build_global()
+    }
+}
+
+/// Builds a pool that runs only as wide as its tokens; rayon's builder in every other way.
+///
+/// ```
+/// use rayon_jobserver::ThreadPoolBuilder;
+///
+/// // The one line of a drop-in: from here on `par_iter` and all of rayon follow the budget.
+/// ThreadPoolBuilder::new().build_global()?;
+/// # Ok::<(), rayon_jobserver::BuildError>(())
+/// ```
+pub struct ThreadPoolBuilder<S = DefaultSpawn> {
+    num_threads: usize,
+    use_current_thread: bool,
+    breadth_first: bool,
+    stack_size: Option<usize>,
+    thread_name: Option<NameHandler>,
+    panic_handler: Option<PanicHandler>,
+    start_handler: Option<StartHook>,
+    exit_handler: Option<ExitHandler>,
+    jobserver: Option<Jobserver>,
+    spawn: S,
+}
+
+impl Default for ThreadPoolBuilder {
+    fn default() -> Self {
+        ThreadPoolBuilder {
+            num_threads: 0,
+            use_current_thread: false,
+            breadth_first: false,
+            stack_size: None,
+            thread_name: None,
+            panic_handler: None,
+            start_handler: None,
+            exit_handler: None,
+            jobserver: None,
+            spawn: DefaultSpawn(()),
+        }
+    }
+}
+
+impl ThreadPoolBuilder {
+    /// A builder with rayon's defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Builds a pool whose threads may borrow, for the duration of `with_pool`.
+    ///
+    /// `wrapper` is called on each thread and must call [`ThreadBuilder::run`].
+    ///
+    /// # Errors
+    ///
+    /// As [`build`](ThreadPoolBuilder::build).
+    ///
+    /// ```
+    /// use rayon_jobserver::ThreadPoolBuilder;
+    ///
+    /// let greeting = String::from("hello");
+    /// let length = ThreadPoolBuilder::new()
+    ///     .build_scoped(|thread| thread.run(), |pool| pool.install(|| greeting.len()))?;
+    /// assert_eq!(length, 5);
+    /// # Ok::<(), rayon_jobserver::BuildError>(())
+    /// ```
+    pub fn build_scoped<W, F, R>(self, wrapper: W, with_pool: F) -> Result<R, BuildError>
+    where
+        W: Fn(ThreadBuilder) + Sync,
+        F: FnOnce(&ThreadPool) -> R,
+    {
+        thread::scope(|scope| {
+            let wrapper = &wrapper;
+            let builder = self.spawn_handler(move |worker| {
+                let mut builder = thread::Builder::new();
+                if let Some(name) = worker.name() {
+                    builder = builder.name(name.to_owned());
+                }
+                if let Some(size) = worker.stack_size() {
+                    builder = builder.stack_size(size);
+                }
+                builder.spawn_scoped(scope, move || wrapper(worker)).map(drop)
+            });
+            builder.build().map(|pool| with_pool(&pool))
+        })
+    }
+
+    /// Starts the pool's threads by `spawn`, which must arrange for [`ThreadBuilder::run`] to be
+    /// called on each.
+    pub fn spawn_handler<F>(self, spawn: F) -> ThreadPoolBuilder<CustomSpawn<F>>
+    where
+        F: FnMut(ThreadBuilder) -> io::Result<()>,
+    {
+        ThreadPoolBuilder {
+            num_threads: self.num_threads,
+            use_current_thread: self.use_current_thread,
+            breadth_first: self.breadth_first,
+            stack_size: self.stack_size,
+            thread_name: self.thread_name,
+            panic_handler: self.panic_handler,
+            start_handler: self.start_handler,
+            exit_handler: self.exit_handler,
+            jobserver: self.jobserver,
+            spawn: CustomSpawn(spawn),
+        }
+    }
+}
+
+impl<S> ThreadPoolBuilder<S> {
+    /// The jobserver whose tokens the pool runs on; by default [`Jobserver::inherited`].
+    pub fn jobserver(mut self, jobserver: Jobserver) -> Self {
+        self.jobserver = Some(jobserver);
+        self
+    }
+
+    /// The most workers that ever run at once, and the number of threads. The tokens may allow
+    /// fewer.
+    ///
+    /// 0, the default, means the environment's `RAYON_NUM_THREADS`, else the machine's
+    /// parallelism. More than rayon can do ([`rayon_core::max_num_threads`]) means that many.
+    pub fn num_threads(mut self, num_threads: usize) -> Self {
+        self.num_threads = num_threads;
+        self
+    }
+
+    /// Names the threads.
+    pub fn thread_name<F>(mut self, name: F) -> Self
+    where
+        F: FnMut(usize) -> String + 'static,
+    {
+        self.thread_name = Some(Box::new(name));
+        self
+    }
+
+    /// Stack size of the threads, in bytes.
+    pub fn stack_size(mut self, bytes: usize) -> Self {
+        self.stack_size = Some(bytes);
+        self
+    }
+
+    /// Called on each thread as it starts, before it holds a token and before any job.
+    pub fn start_handler<H>(mut self, handler: H) -> Self
+    where
+        H: Fn(usize) + Send + Sync + 'static,
+    {
+        self.start_handler = Some(Box::new(handler));
+        self
+    }
+
+    /// Called on each thread as it ends.
+    pub fn exit_handler<H>(mut self, handler: H) -> Self
+    where
+        H: Fn(usize) + Send + Sync + 'static,
+    {
+        self.exit_handler = Some(Box::new(handler));
+        self
+    }
+
+    /// Called with what a spawned job or a handler panicked with. Without it, as in rayon, such a
+    /// panic aborts the process.
+    pub fn panic_handler<H>(mut self, handler: H) -> Self
+    where
+        H: Fn(Box<dyn Any + Send>) + Send + Sync + 'static,
+    {
+        self.panic_handler = Some(Arc::new(handler));
+        self
+    }
+
+    /// Makes the current thread the pool's worker 0.
+    ///
+    /// It cannot be parked while it runs code outside the pool, so it keeps what funds it, the own
+    /// slot if that is free, until it next waits within the pool.
+    pub fn use_current_thread(mut self) -> Self {
+        self.use_current_thread = true;
+        self
+    }
+
+    /// Runs each worker's own jobs in the order they were pushed.
+    #[deprecated(note = "use `scope_fifo` and `spawn_fifo` for similar effect")]
+    pub fn breadth_first(mut self) -> Self {
+        self.breadth_first = true;
+        self
+    }
+
+    /// rayon's builder with our gate in it, the governor that belongs to it, and its spawner.
+    fn into_parts(self, anchored: bool) -> (rayon_core::ThreadPoolBuilder, Parts, S) {
+        // Known before the first thread measures its own.
+        depth::top_level();
+        let workers = resolve_num_threads(self.num_threads);
+        let jobserver = self.jobserver.unwrap_or_else(Jobserver::inherited);
+        let hook = self.start_handler.map(|handler| guarded(handler, self.panic_handler.clone()));
+        let anchored = anchored || self.use_current_thread;
+        let driver =
+            Governor::new(workers, anchored, Knobs::default(), jobserver.ledger(), hook);
+
+        let governor = Arc::clone(driver.governor());
+        let mut builder = rayon_core::ThreadPoolBuilder::new()
+            .num_threads(workers)
+            .start_handler(depth::start_handler(governor));
+        if let Some(name) = self.thread_name {
+            builder = builder.thread_name(name);
+        }
+        if let Some(bytes) = self.stack_size {
+            builder = builder.stack_size(bytes);
+        }
+        if let Some(handler) = self.exit_handler {
+            builder = builder.exit_handler(handler);
+        }
+        if let Some(handler) = self.panic_handler {
+            builder = builder.panic_handler(move |panic| handler(panic));
+        }
+        if self.use_current_thread {
+            builder = builder.use_current_thread();
+        }
+        if self.breadth_first {
+            #[expect(deprecated, reason = "passed on to rayon, which still has it")]
+            let breadth_first = builder.breadth_first();
+            builder = breadth_first;
+        }
+        (builder, Parts { driver, jobserver, adopts: self.use_current_thread, anchored }, self.spawn)
+    }
+}
+
+#[expect(private_bounds, reason = "as in rayon, the ways to start threads are a closed set")]
+impl<S: Spawn> ThreadPoolBuilder<S> {
+    /// Builds a pool.
+    ///
+    /// # Errors
+    ///
+    /// Where rayon's own `build` fails, and if the governor's thread cannot be started.
+    pub fn build(self) -> Result<ThreadPool, BuildError> {
+        let (builder, parts, spawn) = self.into_parts(false);
+        let built = parts.prepared(|| spawn.build(builder))?;
+        let pool = Arc::new(built);
+        let post = {
+            let pool = Arc::clone(&pool);
+            let governor = Arc::clone(parts.driver.governor());
+            Box::new(move || pool.spawn(depth::probe(Arc::clone(&governor) as _)))
+        };
+        let (governor, jobserver) = parts.start(post)?;
+        Ok(ThreadPool::new(pool, governor, jobserver))
+    }
+
+    /// Builds the pool that rayon's own functions and iterators use.
+    ///
+    /// # Errors
+    ///
+    /// As [`build`](ThreadPoolBuilder::build), and if rayon's global pool exists already: by an
+    /// earlier call, or because rayon has been used before.
+    pub fn build_global(self) -> Result<(), BuildError> {
+        let (builder, parts, spawn) = self.into_parts(true);
+        parts.prepared(|| spawn.build_global(builder))?;
+        let governor = Arc::clone(parts.driver.governor());
+        let post = Box::new(move || rayon_core::spawn(depth::probe(Arc::clone(&governor) as _)));
+        let (governor, jobserver) = parts.start(post)?;
+        global::set(governor, jobserver);
+        Ok(())
+    }
+}
+
+/// What belongs to a pool beside rayon's own.
+struct Parts {
+    driver: Driver,
+    jobserver: Jobserver,
+    adopts: bool,
+    anchored: bool,
+}
+
+impl Parts {
+    /// Runs rayon's part; should it fail, lets go of the threads it may have started.
+    fn prepared<T>(
+        &self,
+        build: impl FnOnce() -> Result<T, rayon_core::ThreadPoolBuildError>,
+    ) -> Result<T, BuildError> {
+        let governor = self.driver.governor();
+        if self.anchored && !self.adopts {
+            governor.anchor();
+        }
+        let built = build().inspect_err(|_| governor.abandon())?;
+        if self.adopts {
+            governor.adopt_current_thread();
+        }
+        Ok(built)
+    }
+
+    /// Starts the governor's thread.
+    fn start(self, post: Post) -> Result<(Arc<Governor>, Jobserver), BuildError> {
+        let governor = Arc::clone(self.driver.governor());
+        let driver = self.driver;
+        let thread = thread::Builder::new().name("rayon-governor".to_owned());
+        thread.spawn(move || driver.run(post)).map_err(|error| {
+            governor.abandon();
+            BuildError::thread(error)
+        })?;
+        Ok((governor, self.jobserver))
+    }
+}
+
+/// A start handler that deals with its own panics as rayon would: after it, the worker must still
+/// come to our gate.
+fn guarded(handler: StartHook, on_panic: Option<PanicHandler>) -> StartHook {
+    Box::new(move |index| {
+        let Err(panic) = panic::catch_unwind(AssertUnwindSafe(|| handler(index))) else { return };
+        match &on_panic {
+            Some(on_panic) => on_panic(panic),
+            None => panic::resume_unwind(panic),
+        }
+    })
+}
+
+/// The number of threads rayon would choose.
+fn resolve_num_threads(asked: usize) -> usize {
+    let from = |variable: &str| std::env::var(variable).ok()?.parse::<usize>().ok();
+    let chosen = match asked {
+        0 => match from("RAYON_NUM_THREADS") {
+            // An explicit 0 asks for the default, whatever the older variable says.
+            Some(count) => count,
+            None => from("RAYON_RS_NUM_CPUS").unwrap_or(0),
+        },
+        count => count,
+    };
+    let count = if chosen > 0 {
+        chosen
+    } else {
+        thread::available_parallelism().map_or(1, usize::from)
+    };
+    count.min(rayon_core::max_num_threads())
+}
+
+impl<S> fmt::Debug for ThreadPoolBuilder<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ThreadPoolBuilder")
+            .field("num_threads", &self.num_threads)
+            .field("use_current_thread", &self.use_current_thread)
+            .field("breadth_first", &self.breadth_first)
+            .field("stack_size", &self.stack_size)
+            .field("jobserver", &self.jobserver)
+            .finish_non_exhaustive()
+    }
+}

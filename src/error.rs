@@ -1,0 +1,56 @@
+//! Why a pool could not be built.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+/// Why a pool could not be built.
+///
+/// ```
+/// use rayon_jobserver::ThreadPoolBuilder;
+///
+/// ThreadPoolBuilder::new().num_threads(2).build_global()?;
+/// let second = ThreadPoolBuilder::new().build_global().unwrap_err();
+/// assert!(second.to_string().contains("already been initialized"));
+/// # Ok::<(), rayon_jobserver::BuildError>(())
+/// ```
+#[derive(Debug)]
+pub struct BuildError {
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Rayon(rayon_core::ThreadPoolBuildError),
+    Thread(io::Error),
+}
+
+impl BuildError {
+    pub(crate) fn thread(source: io::Error) -> Self {
+        BuildError { kind: Kind::Thread(source) }
+    }
+}
+
+impl From<rayon_core::ThreadPoolBuildError> for BuildError {
+    fn from(source: rayon_core::ThreadPoolBuildError) -> Self {
+        BuildError { kind: Kind::Rayon(source) }
+    }
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            Kind::Rayon(source) => write!(f, "cannot build the thread pool: {source}"),
+            Kind::Thread(source) => write!(f, "cannot start the governor's thread: {source}"),
+        }
+    }
+}
+
+impl Error for BuildError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.kind {
+            Kind::Rayon(source) => Some(source),
+            Kind::Thread(source) => Some(source),
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! rayon's global pool, called through us so that its governor knows at once.
+
+use std::sync::{Arc, OnceLock};
+
+use rayon_core::{BroadcastContext, Scope};
+
+use crate::governor::{Governor, Visit};
+use crate::{Jobserver, Stats};
+
+static GLOBAL: OnceLock<(Arc<Governor>, Jobserver)> = OnceLock::new();
+
+pub(crate) fn set(governor: Arc<Governor>, jobserver: Jobserver) {
+    let fresh = GLOBAL.set((governor, jobserver)).is_ok();
+    debug_assert!(fresh, "rayon built its global pool twice");
+}
+
+/// Tells the governor of a call, unless the caller is a worker already.
+fn enter() -> Option<Visit> {
+    if rayon_core::current_thread_index().is_some() {
+        return None;
+    }
+    GLOBAL.get().map(|(governor, _)| governor.enter())
+}
+
+/// Counters of the global pool; `None` unless [`build_global`] built it.
+///
+/// [`build_global`]: crate::ThreadPoolBuilder::build_global
+pub fn stats() -> Option<Stats> {
+    GLOBAL.get().map(|(governor, _)| governor.stats())
+}
+
+/// The jobserver of the global pool; `None` unless [`build_global`] built it.
+///
+/// [`build_global`]: crate::ThreadPoolBuilder::build_global
+pub fn jobserver() -> Option<Jobserver> {
+    GLOBAL.get().map(|(_, jobserver)| jobserver.clone())
+}
+
+/// Runs `op` in the global pool, or where it is called if that is on a worker.
+///
+/// ```
+/// assert!(rayon_jobserver::install(|| rayon::current_thread_index().is_some()));
+/// ```
+pub fn install<OP, R>(op: OP) -> R
+where
+    OP: FnOnce() -> R + Send,
+    R: Send,
+{
+    let _visit = enter();
+    rayon_core::scope(|_| op())
+}
+
+/// [`rayon_core::join`], announced to the governor.
+///
+/// ```
+/// assert_eq!(rayon_jobserver::join(|| 1, || 2), (1, 2));
+/// ```
+pub fn join<A, B, RA, RB>(oper_a: A, oper_b: B) -> (RA, RB)
+where
+    A: FnOnce() -> RA + Send,
+    B: FnOnce() -> RB + Send,
+    RA: Send,
+    RB: Send,
+{
+    let _visit = enter();
+    rayon_core::join(oper_a, oper_b)
+}
+
+/// [`rayon_core::scope`], announced to the governor.
+///
+/// ```
+/// let mut sums = [0; 2];
+/// let [left, right] = &mut sums;
+/// rayon_jobserver::scope(|scope| {
+///     scope.spawn(|_| *left = (1..=3).sum());
+///     scope.spawn(|_| *right = (4..=6).sum());
+/// });
+/// assert_eq!(sums, [6, 15]);
+/// ```
+pub fn scope<'scope, OP, R>(op: OP) -> R
+where
+    OP: FnOnce(&Scope<'scope>) -> R + Send,
+    R: Send,
+{
+    let _visit = enter();
+    rayon_core::scope(op)
+}
+
+/// [`rayon_core::spawn`], announced to the governor.
+///
+/// ```
+/// let (send, receive) = std::sync::mpsc::channel();
+/// rayon_jobserver::spawn(move || send.send(42).unwrap());
+/// assert_eq!(receive.recv(), Ok(42));
+/// ```
+pub fn spawn<F>(func: F)
+where
+    F: FnOnce() + Send + 'static,
+{
+    let visit = enter();
+    rayon_core::spawn(move || {
+        let _visit = visit;
+        func();
+    });
+}
+
+/// [`rayon_core::broadcast`], announced to the governor.
+///
+/// ```
+/// let indexes = rayon_jobserver::broadcast(|context| context.index());
+/// assert_eq!(indexes.len(), rayon::current_num_threads());
+/// ```
+pub fn broadcast<OP, R>(op: OP) -> Vec<R>
+where
+    OP: Fn(BroadcastContext<'_>) -> R + Sync,
+    R: Send,
+{
+    match GLOBAL.get() {
+        // On a worker of another pool, rayon broadcasts to that one.
+        Some((governor, _)) if rayon_core::current_thread_index().is_none() => {
+            let _visit = governor.enter();
+            let announcement = governor.announcement();
+            rayon_core::broadcast(|context| {
+                announcement.make();
+                op(context)
+            })
+        }
+        _ => rayon_core::broadcast(op),
+    }
+}

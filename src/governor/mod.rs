@@ -1,0 +1,400 @@
+//! Drives the policy of one pool: serialises its events, carries its orders out, keeps its time.
+//!
+//! `README.md` in this folder tells the protocol.
+
+pub(crate) mod policy;
+mod purse;
+
+use std::cell::Cell;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam_utils::CachePadded;
+use crossbeam_utils::sync::{Parker as ThreadParker, Unparker};
+use parking_lot::{Mutex, MutexGuard};
+
+use crate::gate::activity::{Usage, Watch, thread_id};
+use crate::gate::depth::{self, Attendant};
+use crate::gate::{Parker, run_own_jobs};
+use crate::jobserver::{Demand, Fund, Holder, Ledger};
+use crate::observe::Stats;
+use policy::{Judged, Knobs, Nanos, Orders, Policy, Ran, Sighting, Verdict, Wake};
+use purse::Purse;
+
+/// Called on each worker as it starts, with its index: the user's own start handler.
+pub(crate) type StartHook = Box<dyn Fn(usize) + Send + Sync>;
+
+/// Puts a probe into the injector of the governor's pool.
+pub(crate) type Post = Box<dyn Fn() + Send>;
+
+thread_local! {
+    /// What this worker had used up when it was last seen in a probe.
+    static LAST_SEEN: Cell<Option<Usage>> = const { Cell::new(None) };
+}
+
+/// One pool's governor.
+///
+/// Lock order: `state` comes before the ledger's lock, and no other governor's. What may call
+/// another governor (giving funds back) or wake a worker happens after `state` is released.
+pub(crate) struct Governor {
+    state: Mutex<State>,
+    parkers: Box<[CachePadded<Parker>]>,
+    /// The kernel's number of each worker's thread.
+    threads: Box<[AtomicI32]>,
+    start_hook: Option<StartHook>,
+    ledger: Arc<Ledger>,
+    unparker: Unparker,
+    /// A rival starves: look at the market although no deadline has come.
+    nudged: AtomicBool,
+    born: Instant,
+}
+
+struct State {
+    policy: Policy,
+    orders: Orders,
+    purse: Purse,
+    demand: Demand,
+    /// Probes that the governor's thread is to post.
+    posts: usize,
+    /// Until when the governor's thread means to sleep; `None` while it is awake or for good.
+    asleep_until: Option<Nanos>,
+    watch: Watch,
+}
+
+/// What is left to do once the state is released.
+#[must_use]
+struct Afterwards {
+    wake: Vec<(usize, Wake)>,
+    give: Vec<Fund>,
+    ring: bool,
+}
+
+/// The part of a governor that its own thread owns.
+pub(crate) struct Driver {
+    governor: Arc<Governor>,
+    parker: ThreadParker,
+}
+
+impl Governor {
+    /// A governor for `workers` workers that are yet to start.
+    ///
+    /// `anchored` is for a pool that is called in ways the governor does not see.
+    pub(crate) fn new(
+        workers: usize,
+        anchored: bool,
+        knobs: Knobs,
+        ledger: &Arc<Ledger>,
+        start_hook: Option<StartHook>,
+    ) -> Driver {
+        let parker = ThreadParker::new();
+        let governor = Arc::new(Governor {
+            state: Mutex::new(State {
+                policy: Policy::new(workers, anchored, knobs),
+                orders: Orders::default(),
+                purse: Purse::new(ledger),
+                demand: Demand::default(),
+                posts: 0,
+                asleep_until: None,
+                watch: Watch::default(),
+            }),
+            parkers: (0..workers).map(|_| CachePadded::new(Parker::new())).collect(),
+            threads: (0..workers).map(|_| AtomicI32::new(0)).collect(),
+            start_hook,
+            ledger: Arc::clone(ledger),
+            unparker: parker.unparker().clone(),
+            nudged: AtomicBool::new(false),
+            born: Instant::now(),
+        });
+        let holder: Arc<dyn Holder> = Arc::clone(&governor) as _;
+        governor.state.lock().purse.open(&holder);
+        Driver { governor, parker }
+    }
+
+    /// Notes that a call or job from outside begins; it ends when the guard is dropped.
+    pub(crate) fn enter(self: &Arc<Self>) -> Visit {
+        self.step(|policy, now, _, orders| policy.enter(now, orders));
+        Visit { governor: Arc::clone(self) }
+    }
+
+    /// For a job that every worker is given.
+    pub(crate) fn announcement(self: &Arc<Self>) -> Announcement {
+        Announcement { governor: Arc::clone(self), made: AtomicBool::new(false) }
+    }
+
+    /// Admits the first worker of a pool whose calls cannot be seen, or begins to wait for a fund.
+    pub(crate) fn anchor(&self) {
+        self.step(|_, _, _, orders| orders.take += 1);
+    }
+
+    /// Makes the current thread, which nobody can park where it stands, a worker.
+    pub(crate) fn adopt_current_thread(&self) {
+        self.threads[0].store(thread_id(), Ordering::Relaxed);
+        self.step(|_, _, _, orders| orders.take += 1);
+        let mut state = self.state.lock();
+        let now = self.now();
+        let State { policy, purse, orders, .. } = &mut *state;
+        if policy.funds() == 0 {
+            purse.lend();
+            policy.supplied(now, 0, 1, orders);
+        }
+        policy.adopted(now, 0);
+        let afterwards = self.carry_out(&mut state, now);
+        drop(state);
+        self.follow_up(afterwards);
+    }
+
+    /// The pool's owner has dropped it.
+    pub(crate) fn drain(&self) {
+        self.step(|policy, now, _, orders| policy.drain(now, orders));
+    }
+
+    /// The pool could not be built: let the workers that have started go.
+    pub(crate) fn abandon(&self) {
+        self.step(|policy, _, _, orders| policy.abandon(orders));
+    }
+
+    /// What the pool has done so far.
+    pub(crate) fn stats(&self) -> Stats {
+        let state = self.state.lock();
+        Stats::new(state.policy.tally(), state.policy.admitted(), state.purse.overcommits())
+    }
+
+    fn now(&self) -> Nanos {
+        Nanos::try_from(self.born.elapsed().as_nanos()).unwrap_or(Nanos::MAX)
+    }
+
+    /// Tells the policy of an event and does what it orders.
+    fn step<R>(&self, event: impl FnOnce(&mut Policy, Nanos, &Purse, &mut Orders) -> R) -> R {
+        let mut state = self.state.lock();
+        let now = self.now();
+        let State { policy, orders, purse, .. } = &mut *state;
+        let outcome = event(policy, now, purse, orders);
+        let afterwards = self.carry_out(&mut state, now);
+        drop(state);
+        self.follow_up(afterwards);
+        outcome
+    }
+
+    /// Carries out what touches the state, and returns the rest.
+    fn carry_out(&self, state: &mut MutexGuard<'_, State>, now: Nanos) -> Afterwards {
+        let State { policy, orders, purse, demand, posts, asleep_until, .. } = &mut **state;
+        loop {
+            let asked = std::mem::take(&mut orders.take);
+            if asked > 0 {
+                let got = purse.take(asked);
+                policy.supplied(now, asked, got, orders);
+                continue;
+            }
+            let wanted = policy.demand();
+            if wanted != *demand {
+                *demand = wanted;
+                purse.demand(wanted);
+            }
+            let granted = purse.collect();
+            if granted == 0 {
+                break;
+            }
+            // The ledger has counted it off what we wanted.
+            demand.funds = demand.funds.saturating_sub(granted);
+            demand.starving = false;
+            policy.supplied(now, 0, granted, orders);
+        }
+        *posts += std::mem::take(&mut orders.posts);
+        let give = purse.withdraw(std::mem::take(&mut orders.give));
+        debug_assert_eq!(purse.len(), policy.funds(), "the purse and the policy disagree");
+        let earlier = match (policy.deadline(), *asleep_until) {
+            (Some(deadline), Some(until)) => deadline < until,
+            _ => false,
+        };
+        let ring = *posts > 0 || earlier || policy.ended();
+        Afterwards { wake: std::mem::take(&mut orders.wake), give, ring }
+    }
+
+    fn follow_up(&self, afterwards: Afterwards) {
+        let Afterwards { wake, give, ring } = afterwards;
+        for (worker, why) in wake {
+            self.parkers[worker].call(why);
+        }
+        give.into_iter().for_each(|fund| self.ledger.give(fund));
+        if ring {
+            self.unparker.unpark();
+        }
+    }
+
+    /// Blocks the current worker until it is admitted.
+    fn park(&self, worker: usize) {
+        loop {
+            match self.parkers[worker].wait() {
+                Wake::Work | Wake::Leave => return,
+                Wake::Turn => {
+                    let ran = run_own_jobs();
+                    let verdict = self.step(|policy, now, purse, orders| {
+                        policy.turned(now, purse.market(), worker, ran, orders)
+                    });
+                    if verdict == Verdict::Stay {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    fn tick(&self, state: &mut State, now: Nanos) {
+        let State { policy, orders, purse, watch, .. } = state;
+        let ran = match policy.lookout() {
+            Some(worker) if policy.watches(now) => {
+                watch.look(self.threads[worker].load(Ordering::Relaxed))
+            }
+            _ => Ran::Unknown,
+        };
+        policy.tick(now, purse.market(), ran, orders);
+    }
+}
+
+impl Attendant for Governor {
+    fn worker_started(&self, index: usize) {
+        self.threads[index].store(thread_id(), Ordering::Relaxed);
+        if let Some(hook) = &self.start_hook {
+            hook(index);
+        }
+        let verdict = self.step(|policy, now, _, _| policy.started(now, index));
+        if verdict == Verdict::Park {
+            self.park(index);
+        }
+    }
+
+    fn probe_taken(&self, depth: Option<usize>) {
+        let worker = rayon_core::current_thread_index().expect("only workers run jobs");
+        let usage = Usage::now();
+        // Where the system does not tell, a probe taken must do for a sign of idleness.
+        let judged = usage.map_or(Judged::Quiet, |usage| usage.judge(LAST_SEEN.get()));
+        LAST_SEEN.set(usage);
+        let sighting = Sighting { worker, nested: depth::is_nested(depth), judged };
+        let verdict = self.step(|policy, now, purse, orders| {
+            policy.taken(now, purse.market(), sighting, orders)
+        });
+        if verdict == Verdict::Park {
+            self.park(worker);
+        }
+    }
+}
+
+impl Holder for Governor {
+    fn granted(&self) {
+        // Whatever lies in the inbox is collected with any event.
+        self.step(|_, _, _, _| ());
+    }
+
+    fn nudge(&self) {
+        self.nudged.store(true, Ordering::Release);
+        self.unparker.unpark();
+    }
+}
+
+impl fmt::Debug for Governor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Governor").field("workers", &self.parkers.len()).finish_non_exhaustive()
+    }
+}
+
+impl Driver {
+    pub(crate) fn governor(&self) -> &Arc<Governor> {
+        &self.governor
+    }
+
+    /// Keeps the governor's time until its pool has ended.
+    ///
+    /// Runs on a thread of its own, which is no worker: only from there does a probe get into the
+    /// injector.
+    pub(crate) fn run(self, post: Post) {
+        sharpen_timers();
+        while let Some(until) = self.round(&post) {
+            match until {
+                Some(at) => {
+                    self.parker.park_deadline(self.governor.born + Duration::from_nanos(at));
+                }
+                None => self.parker.park(),
+            }
+        }
+    }
+
+    /// Does what is due and says until when to sleep, or `None` if the pool has ended.
+    fn round(&self, post: &Post) -> Option<Option<Nanos>> {
+        let governor = &*self.governor;
+        loop {
+            let mut state = governor.state.lock();
+            state.asleep_until = None;
+            if state.policy.ended() {
+                return None;
+            }
+            let now = governor.now();
+            let nudged = governor.nudged.swap(false, Ordering::Acquire);
+            if nudged || state.policy.deadline().is_some_and(|at| at <= now) {
+                governor.tick(&mut state, now);
+            }
+            let afterwards = governor.carry_out(&mut state, now);
+            let posts = std::mem::take(&mut state.posts);
+            let deadline = state.policy.deadline();
+            if posts > 0 {
+                state.watch.unsettle();
+            } else {
+                state.asleep_until = Some(deadline.unwrap_or(Nanos::MAX));
+            }
+            drop(state);
+            let Afterwards { wake, give, ring: _ } = afterwards;
+            governor.follow_up(Afterwards { wake, give, ring: false });
+            if posts == 0 {
+                return Some(deadline);
+            }
+            (0..posts).for_each(|_| post());
+        }
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        // Out of the state first: giving back may call other governors.
+        let purse = Purse::new(&self.governor.ledger);
+        drop(std::mem::replace(&mut self.governor.state.lock().purse, purse));
+    }
+}
+
+/// A call or job from outside that is under way.
+#[derive(Debug)]
+pub(crate) struct Visit {
+    governor: Arc<Governor>,
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        self.governor.step(|policy, now, _, orders| policy.leave(now, orders));
+    }
+}
+
+/// Tells the governor of a broadcast when its first copy runs: by then the other workers have
+/// theirs, and a parked one that is let look finds it.
+#[derive(Debug)]
+pub(crate) struct Announcement {
+    governor: Arc<Governor>,
+    made: AtomicBool,
+}
+
+impl Announcement {
+    /// Called by every copy.
+    pub(crate) fn make(&self) {
+        if !self.made.swap(true, Ordering::Relaxed) {
+            self.governor.step(|policy, now, _, orders| policy.broadcast(now, orders));
+        }
+    }
+}
+
+/// Asks the kernel for timers sharper than the 50 µs it allows itself, on this thread alone.
+fn sharpen_timers() {
+    #[cfg(target_os = "linux")]
+    {
+        // Refused, probes mature a little later.
+        let _ = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1));
+    }
+}

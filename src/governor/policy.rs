@@ -1,0 +1,758 @@
+//! The pure policy of one pool: events in, orders out. No clock, no thread, no rayon.
+//!
+//! `README.md` beside this folder tells the protocol; this file is its state machine. Whoever
+//! drives it serialises the events and carries the [`Orders`] out.
+
+mod growth;
+mod knobs;
+mod release;
+mod roster;
+
+#[cfg(test)]
+mod tests;
+
+use crate::jobserver::{Demand, Market};
+use growth::Growth;
+pub(crate) use knobs::{Knobs, Nanos};
+use release::Release;
+use roster::Roster;
+
+/// What a worker in the gate is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Verdict {
+    /// Go back to rayon, funded.
+    Stay,
+    /// Block until woken; the worker's fund is no longer its own.
+    Park,
+}
+
+/// Why a parked worker is woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wake {
+    /// It is admitted: go back to rayon.
+    Work,
+    /// It is admitted to run what lies in its own queues, then to report.
+    Turn,
+    /// The pool has ended: go back to rayon and leave.
+    Leave,
+}
+
+/// How busy a worker was since it was last seen in a probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Judged {
+    /// It ran for a good part of that time: a probe between two short jobs does not make it idle.
+    Active,
+    /// It hardly ran.
+    Quiet,
+    /// It was last seen too long ago to tell. The next probe will.
+    Unknown,
+}
+
+/// A worker that took a probe.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sighting {
+    pub(crate) worker: usize,
+    /// Whether it waits for a latch of its own. A hint: only priorities depend on it.
+    pub(crate) nested: bool,
+    pub(crate) judged: Judged,
+}
+
+/// Whether a pool's only admitted worker has run since the last beat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ran {
+    Yes,
+    No,
+    /// The first beat after a probe, which itself makes the worker run: only the next one counts.
+    Unsettled,
+    /// This system does not tell.
+    Unknown,
+}
+
+/// What the driver is to do after an event, in any order but before the next event.
+#[derive(Debug, Default)]
+pub(crate) struct Orders {
+    pub(crate) wake: Vec<(usize, Wake)>,
+    /// Take up to this many funds without waiting, and answer with [`Policy::supplied`].
+    pub(crate) take: usize,
+    /// Give this many funds back.
+    pub(crate) give: usize,
+    /// Post this many probes.
+    pub(crate) posts: usize,
+}
+
+/// Counters for whoever looks; no decision depends on them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) admissions: u64,
+    pub(crate) retirements: u64,
+    pub(crate) handovers: u64,
+    pub(crate) turns: u64,
+    pub(crate) probes: u64,
+    pub(crate) failed_trials: u64,
+    pub(crate) peak: usize,
+}
+
+/// Where the pool stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// No worker is admitted.
+    Dormant,
+    /// A probe has lain in the injector since then; too short to conclude anything.
+    Listening { since: Nanos },
+    /// A probe has lain in the injector for `tau`: every admitted worker is busy.
+    Saturated,
+    /// No probe lies in the injector: some admitted worker was idle when it took the last one.
+    Slack,
+}
+
+/// The state of one pool.
+///
+/// `admitted <= funds` holds between any two events.
+#[derive(Debug)]
+pub(crate) struct Policy {
+    knobs: Knobs,
+    workers: usize,
+    /// The pool is called in ways we do not see: one worker must always be admitted.
+    anchored: bool,
+    phase: Phase,
+    roster: Roster,
+    /// Workers free to run jobs.
+    admitted: usize,
+    /// Tokens and own slot at hand.
+    funds: usize,
+    /// Calls and spawned jobs from outside that have not ended.
+    engaged: usize,
+    /// A thread that never parks at top level is among the workers.
+    adopted: bool,
+    /// The owner has dropped the pool.
+    draining: bool,
+    ended: bool,
+    /// Probes that lie in the injector.
+    probes: usize,
+    last_post: Nanos,
+    /// Since when the pool has shown no activity.
+    slack_since: Nanos,
+    /// Grows with every sign of activity; a worker parked before may have missed a broadcast.
+    epoch: u64,
+    /// The epoch up to which the sweep under way brings the parked workers.
+    sweep_to: u64,
+    /// Turns under way.
+    turning: usize,
+    /// The next sweep is a single turn, of the worker parked longest.
+    rotate: bool,
+    /// A broadcast was announced: sweep without waiting.
+    broadcast: bool,
+    growth: Growth,
+    release: Release,
+    /// When the next probe is to be posted by itself, and the pause before the one after it.
+    probe_at: Option<Nanos>,
+    look: Nanos,
+    beat: Nanos,
+    beat_at: Nanos,
+    quiet_beats: u32,
+    /// Whether a pool without funds presses for one, or else when it begins to.
+    pressing: bool,
+    press_at: Nanos,
+    tally: Tally,
+}
+
+impl Policy {
+    pub(crate) fn new(workers: usize, anchored: bool, knobs: Knobs) -> Self {
+        Policy {
+            knobs,
+            workers,
+            anchored,
+            phase: Phase::Dormant,
+            roster: Roster::new(workers, knobs.recheck),
+            admitted: 0,
+            funds: 0,
+            engaged: 0,
+            adopted: false,
+            draining: false,
+            ended: false,
+            probes: 0,
+            last_post: 0,
+            slack_since: 0,
+            epoch: 1,
+            sweep_to: 0,
+            turning: 0,
+            rotate: false,
+            broadcast: false,
+            growth: Growth::new(knobs.backoff),
+            release: Release::default(),
+            probe_at: None,
+            look: knobs.look.0,
+            beat: knobs.beat.0,
+            beat_at: 0,
+            quiet_beats: 0,
+            pressing: false,
+            press_at: 0,
+            tally: Tally::default(),
+        }
+    }
+
+    // ----- what happens -----
+
+    /// A worker thread has come up. It stays if a fund waits for it.
+    pub(crate) fn started(&mut self, now: Nanos, worker: usize) -> Verdict {
+        self.roster.join(worker);
+        if self.ended {
+            return Verdict::Stay;
+        }
+        if self.funds > self.admitted && self.floor() > self.admitted {
+            self.admit(now);
+            return Verdict::Stay;
+        }
+        self.roster.park_cold(worker, self.epoch);
+        Verdict::Park
+    }
+
+    /// The thread that builds the pool becomes its first worker: it runs from now on.
+    pub(crate) fn adopted(&mut self, now: Nanos, worker: usize) {
+        self.adopted = true;
+        self.roster.join(worker);
+        self.admit(now);
+    }
+
+    /// A call or job from outside begins.
+    pub(crate) fn enter(&mut self, now: Nanos, out: &mut Orders) {
+        self.engaged += 1;
+        self.touch(now);
+        match self.phase {
+            Phase::Dormant => {
+                self.pressing = true;
+                if self.funds == 0 {
+                    out.take += 1;
+                }
+            }
+            // The call may need more workers than are admitted. Calls may come by the thousand a
+            // second, so that not each of them is worth a probe.
+            Phase::Slack if self.roster.len() > 0 => {
+                self.probe_by(now.max(self.last_post + self.knobs.look.0));
+            }
+            Phase::Slack | Phase::Listening { .. } | Phase::Saturated => {}
+        }
+    }
+
+    /// A call or job from outside has ended.
+    pub(crate) fn leave(&mut self, now: Nanos, out: &mut Orders) {
+        debug_assert!(self.engaged > 0, "a call ended that never began");
+        self.engaged -= 1;
+        self.touch(now);
+        self.end_if_over(out);
+    }
+
+    /// Every worker has been given a job of its own.
+    pub(crate) fn broadcast(&mut self, now: Nanos, out: &mut Orders) {
+        self.touch(now);
+        self.broadcast = true;
+        if self.phase == Phase::Slack {
+            self.post(now, 1, out);
+        }
+    }
+
+    /// A worker that found nothing to pop and nothing to steal took a probe.
+    pub(crate) fn taken(
+        &mut self,
+        now: Nanos,
+        market: Market,
+        sighting: Sighting,
+        out: &mut Orders,
+    ) -> Verdict {
+        debug_assert!(self.probes > 0, "a probe was taken that nobody posted");
+        self.probes -= 1;
+        if self.ended || self.admitted == 0 {
+            return Verdict::Stay;
+        }
+        let Sighting { worker, nested, judged } = sighting;
+        let worked = self.probe_has_matured(now);
+        if worked {
+            self.touch(now);
+            self.look = self.knobs.look.0;
+        }
+        // With no call from outside under way, whatever the worker did is over.
+        let judged = if self.anchored || self.engaged > 0 { judged } else { Judged::Quiet };
+        if judged == Judged::Active {
+            self.touch(now);
+        }
+        if worked || !nested {
+            self.roster.progressed(worker);
+        }
+        let on_trial = !nested && !worked && self.growth.failed(now);
+        if on_trial {
+            self.tally.failed_trials += 1;
+        }
+
+        if let Some(next) = self.roster.take_nested(now, worked || !nested) {
+            self.park(now, worker, nested);
+            self.hand_over(now, next, Wake::Work, out);
+            return Verdict::Park;
+        }
+        if self.sweep_is_due(now) {
+            return self.begin_sweep(now, worker, nested, out);
+        }
+        // Parked, a nested worker would itself need somebody to look after it.
+        let spare = self.admitted > self.floor().max(usize::from(nested));
+        let retire = if market.rival_starving {
+            true
+        } else if !spare || judged != Judged::Quiet {
+            false
+        } else if self.release.pending() > 0 {
+            !nested || now >= self.slack_since + 4 * self.knobs.patience
+        } else {
+            on_trial && market.contended()
+        };
+        if retire {
+            self.release.gave();
+            self.park(now, worker, nested);
+            self.retire(now, out);
+            self.settle(now);
+            return Verdict::Park;
+        }
+        self.settle(now);
+        Verdict::Stay
+    }
+
+    /// A worker has run what lay in its own queues. `ran` says whether there was anything.
+    pub(crate) fn turned(
+        &mut self,
+        now: Nanos,
+        market: Market,
+        worker: usize,
+        ran: bool,
+        out: &mut Orders,
+    ) -> Verdict {
+        debug_assert!(self.turning > 0, "a turn ended that never began");
+        self.turning -= 1;
+        if self.ended {
+            return Verdict::Stay;
+        }
+        if ran {
+            self.touch(now);
+        }
+        if let Some(next) = self.roster.take_stale(self.sweep_to) {
+            self.roster.park_cold(worker, self.epoch);
+            self.turn(now, next, out);
+            return Verdict::Park;
+        }
+        if self.phase == Phase::Slack {
+            self.probe_at = None;
+            self.listen_later(now);
+        }
+        if market.rival_starving || (self.admitted == 1 && self.floor() == 0) {
+            self.roster.park_cold(worker, self.epoch);
+            self.retire(now, out);
+            return Verdict::Park;
+        }
+        Verdict::Stay
+    }
+
+    /// Funds have come: `got` of the `asked` that an order to take was about, or what the ledger
+    /// granted of what the pool wants (`asked` is then 0).
+    pub(crate) fn supplied(&mut self, now: Nanos, asked: usize, got: usize, out: &mut Orders) {
+        self.funds += got;
+        if self.funds > 0 && self.admitted == 0 && self.floor() == 1 && !self.ended {
+            match self.roster.take_best() {
+                Some(worker) => {
+                    self.wake(now, worker, Wake::Work, out);
+                }
+                // No thread has come up yet: the first that does finds the fund.
+                None => return,
+            }
+        }
+        if self.phase == Phase::Saturated {
+            let room = (self.funds - self.admitted).min(self.roster.len());
+            for _ in 0..room {
+                if let Some(worker) = self.roster.take_best() {
+                    self.wake(now, worker, Wake::Work, out);
+                }
+            }
+            if room > 0 {
+                self.growth.started(room);
+                self.phase = Phase::Listening { since: now };
+            } else if asked > 0 {
+                self.growth.ask(1);
+            }
+        }
+        let surplus = self.funds - self.admitted;
+        if surplus > 0 {
+            // Else the same token would come again at once, as long as the pool is not saturated.
+            self.growth.withdraw();
+            self.funds -= surplus;
+            out.give += surplus;
+        }
+    }
+
+    /// The deadline has come, or the market has changed. `ran` is about the lookout, and looked at
+    /// only when the policy [watches](Self::watches) it.
+    pub(crate) fn tick(&mut self, now: Nanos, market: Market, ran: Ran, out: &mut Orders) {
+        match self.phase {
+            Phase::Dormant => self.pressing |= now >= self.press_at,
+            Phase::Listening { .. } if self.probe_has_matured(now) => {
+                self.phase = Phase::Saturated;
+                self.release.reset();
+                self.look = self.knobs.look.0;
+                self.growth.confirmed(now, self.workers);
+                self.grow(now, out);
+            }
+            Phase::Listening { .. } => {}
+            Phase::Saturated => self.grow(now, out),
+            Phase::Slack => self.tend(now, market, ran, out),
+        }
+    }
+
+    /// The owner has dropped the pool: finish what was spawned, then end.
+    pub(crate) fn drain(&mut self, now: Nanos, out: &mut Orders) {
+        self.draining = true;
+        self.anchored = false;
+        if self.phase == Phase::Slack {
+            self.post(now, 1, out);
+        }
+        self.end_if_over(out);
+    }
+
+    /// The pool could not be built: the workers that have started are to go.
+    pub(crate) fn abandon(&mut self, out: &mut Orders) {
+        self.end(out);
+    }
+
+    // ----- what the driver asks -----
+
+    /// When [`tick`](Self::tick) is to be called next; `None`: nothing happens by itself.
+    pub(crate) fn deadline(&self) -> Option<Nanos> {
+        match self.phase {
+            _ if self.ended => None,
+            Phase::Dormant => (self.starves() && !self.pressing).then_some(self.press_at),
+            Phase::Listening { since } => Some(since + self.knobs.tau),
+            Phase::Saturated if self.roster.len() == 0 => None,
+            Phase::Saturated => self.growth.due(),
+            Phase::Slack => self.slack_deadline(),
+        }
+    }
+
+    /// What the pool would take, were it offered.
+    pub(crate) fn demand(&self) -> Demand {
+        let (funds, starving) = match () {
+            () if self.ended => (0, false),
+            () if self.starves() => (1, self.pressing),
+            () => (self.growth.asked(), false),
+        };
+        Demand { funds, starving, tokens_only: false }
+    }
+
+    /// Whether the only admitted worker is a lookout, whose activity the next tick wants to know.
+    pub(crate) fn watches(&self, now: Nanos) -> bool {
+        self.phase == Phase::Slack && self.keeps_watch() && now >= self.beat_at
+    }
+
+    /// The admitted worker, where there is just one.
+    pub(crate) fn lookout(&self) -> Option<usize> {
+        (self.admitted == 1).then(|| self.roster.sole_outsider())
+    }
+
+    /// Whether the pool is over: every job has run and its owner has dropped it.
+    pub(crate) fn ended(&self) -> bool {
+        self.ended
+    }
+
+    pub(crate) fn admitted(&self) -> usize {
+        self.admitted
+    }
+
+    pub(crate) fn funds(&self) -> usize {
+        self.funds
+    }
+
+    pub(crate) fn tally(&self) -> Tally {
+        self.tally
+    }
+
+    // ----- how it decides -----
+
+    /// The least number of admitted workers at which nothing can be overlooked.
+    fn floor(&self) -> usize {
+        let needed = self.anchored
+            || self.engaged > 0
+            || self.turning > 0
+            || self.roster.any_nested()
+            || self.roster.any_stale(self.epoch);
+        usize::from(needed)
+    }
+
+    /// Whether the pool needs a fund and has none.
+    fn starves(&self) -> bool {
+        self.funds == 0 && self.floor() == 1
+    }
+
+    /// Whether all that is left of the pool is one worker that must not be parked.
+    fn keeps_watch(&self) -> bool {
+        self.admitted == 1 && self.floor() == 1
+    }
+
+    fn probe_has_matured(&self, now: Nanos) -> bool {
+        match self.phase {
+            Phase::Listening { since } => now >= since + self.knobs.tau,
+            Phase::Saturated => true,
+            Phase::Dormant | Phase::Slack => false,
+        }
+    }
+
+    /// Notes activity: nothing that was parked before has seen what it may have brought.
+    fn touch(&mut self, now: Nanos) {
+        self.slack_since = now;
+        self.epoch += 1;
+        self.release.reset();
+        self.quiet_beats = 0;
+        self.beat = self.knobs.beat.0;
+        self.beat_at = now + self.beat;
+    }
+
+    fn probe_by(&mut self, at: Nanos) {
+        self.probe_at = Some(self.probe_at.map_or(at, |earlier| earlier.min(at)));
+    }
+
+    /// Plans the next look of a slack pool for saturation, if there is anybody to add.
+    fn listen_later(&mut self, now: Nanos) {
+        if self.admitted > 1 && self.roster.len() > 0 {
+            self.probe_by(now + self.look);
+            self.look = (self.look * 2).min(self.knobs.look.1);
+        }
+    }
+
+    fn post(&mut self, now: Nanos, probes: usize, out: &mut Orders) {
+        self.probes += probes;
+        self.probe_at = None;
+        self.last_post = now;
+        self.tally.probes += probes as u64;
+        out.posts += probes;
+        self.phase = Phase::Listening { since: now };
+    }
+
+    /// After a probe was taken and its taker dealt with: nobody is left to listen for, or the
+    /// others count from now.
+    fn settle(&mut self, now: Nanos) {
+        if self.phase == Phase::Dormant {
+            return;
+        }
+        if self.probes > 0 {
+            self.phase = Phase::Listening { since: now };
+            return;
+        }
+        self.phase = Phase::Slack;
+        self.beat_at = now + self.beat;
+        self.listen_later(now);
+        self.release.answered(now + self.knobs.canary);
+    }
+
+    /// Accounts for a worker that is admitted where it stands.
+    fn admit(&mut self, now: Nanos) {
+        self.admitted += 1;
+        self.tally.admissions += 1;
+        self.tally.peak = self.tally.peak.max(self.admitted);
+        if self.phase == Phase::Dormant {
+            self.phase = if self.probes > 0 {
+                Phase::Listening { since: now }
+            } else {
+                Phase::Slack
+            };
+            self.touch(now);
+            self.look = self.knobs.look.0;
+            self.pressing = false;
+            // The call that brought us here may still be on its way into the injector, where a
+            // probe posted now could be found before it.
+            self.probe_at = Some(now + self.knobs.tau);
+        }
+    }
+
+    fn wake(&mut self, now: Nanos, worker: usize, why: Wake, out: &mut Orders) {
+        self.admit(now);
+        out.wake.push((worker, why));
+    }
+
+    fn park(&mut self, now: Nanos, worker: usize, nested: bool) {
+        if nested {
+            self.roster.park_nested(worker, now);
+        } else {
+            self.roster.park_cold(worker, self.epoch);
+        }
+    }
+
+    /// The fund of a worker that has just parked goes to `next`.
+    fn hand_over(&mut self, now: Nanos, next: usize, why: Wake, out: &mut Orders) {
+        self.tally.handovers += 1;
+        out.wake.push((next, why));
+        // Without another probe nobody would see the next one idle.
+        if self.probes == 0 {
+            self.post(now, 1, out);
+        } else {
+            self.phase = Phase::Listening { since: now };
+        }
+    }
+
+    /// The fund of a worker that has just parked goes back.
+    fn retire(&mut self, now: Nanos, out: &mut Orders) {
+        self.tally.retirements += 1;
+        self.admitted -= 1;
+        self.funds -= 1;
+        out.give += 1;
+        if self.admitted == 0 {
+            self.phase = Phase::Dormant;
+            self.growth.forget();
+            self.broadcast = false;
+            self.rotate = false;
+            self.probe_at = None;
+            self.pressing = false;
+            // A pool that made way for a starving one looks after itself again before long.
+            let next_look = self.roster.next_look().unwrap_or(Nanos::MAX);
+            self.press_at = (now + self.beat).min(next_look).max(now + self.knobs.recheck.0);
+            self.beat = (self.beat * 2).min(self.knobs.beat.1);
+            self.end_if_over(out);
+        }
+    }
+
+    fn end_if_over(&mut self, out: &mut Orders) {
+        let idle = self.phase == Phase::Dormant || (self.adopted && self.admitted == 1);
+        if self.draining && !self.ended && idle && self.floor() == 0 {
+            self.end(out);
+        }
+    }
+
+    fn end(&mut self, out: &mut Orders) {
+        self.ended = true;
+        let all = self.roster.take_all();
+        out.wake.extend(all.into_iter().map(|worker| (worker, Wake::Leave)));
+        out.give += std::mem::take(&mut self.funds);
+        self.admitted = 0;
+    }
+
+    /// Adds workers to a saturated pool, as far as there are any.
+    fn grow(&mut self, now: Nanos, out: &mut Orders) {
+        let parked = self.roster.len();
+        if parked > 0 && self.growth.due().is_some_and(|at| at <= now) {
+            out.take += self.growth.step().min(parked);
+        }
+    }
+
+    fn sweep_is_due(&self, now: Nanos) -> bool {
+        let stale = self.roster.any_stale(self.epoch);
+        let soon = self.broadcast || now >= self.slack_since + self.knobs.sweep;
+        self.turning == 0 && (self.rotate || (stale && soon))
+    }
+
+    /// Parks an idle worker and lets every parked one look at its own queues, one after another
+    /// on the same fund.
+    fn begin_sweep(
+        &mut self,
+        now: Nanos,
+        worker: usize,
+        nested: bool,
+        out: &mut Orders,
+    ) -> Verdict {
+        self.broadcast = false;
+        self.rotate = false;
+        self.sweep_to = self.epoch;
+        let Some(first) = self.roster.take_oldest() else {
+            return Verdict::Stay;
+        };
+        self.park(now, worker, nested);
+        self.settle(now);
+        self.turn(now, first, out);
+        Verdict::Park
+    }
+
+    fn turn(&mut self, now: Nanos, worker: usize, out: &mut Orders) {
+        self.tally.turns += 1;
+        self.turning += 1;
+        // A turn takes a few microseconds unless there was work: then more workers may be of use.
+        self.probe_at = Some(now + 4 * self.knobs.tau);
+        out.wake.push((worker, Wake::Turn));
+    }
+
+    fn slack_deadline(&self) -> Option<Nanos> {
+        let mut at = Nanos::MAX;
+        let mut consider = |candidate: Nanos| at = at.min(candidate);
+        if let Some(look) = self.roster.next_look() {
+            consider(look);
+        }
+        if self.turning == 0 && self.roster.any_stale(self.epoch) {
+            consider(self.slack_since + self.knobs.sweep);
+        }
+        if self.admitted > self.floor() {
+            consider(self.release_due());
+        }
+        if let Some(probe) = self.probe_at {
+            consider(probe);
+        }
+        if self.keeps_watch() {
+            consider(self.beat_at);
+        }
+        (at != Nanos::MAX).then_some(at)
+    }
+
+    /// When idle tokens are looked at next.
+    fn release_due(&self) -> Nanos {
+        if self.draining {
+            return self.release.not_before();
+        }
+        let patience = self.slack_since + self.knobs.patience;
+        patience.max(self.release.not_before())
+    }
+
+    /// What a slack pool does when its time has come.
+    fn tend(&mut self, now: Nanos, market: Market, ran: Ran, out: &mut Orders) {
+        if market.rival_starving
+            || self.sweep_is_due(now)
+            || self.roster.next_look().is_some_and(|at| at <= now)
+            || self.probe_at.is_some_and(|at| at <= now)
+        {
+            self.post(now, 1, out);
+        } else if self.admitted > self.floor() && now >= self.release_due() {
+            self.give_way(now, market, out);
+        } else if self.watches(now) {
+            self.beat(now, ran, out);
+        }
+    }
+
+    /// What becomes of tokens that have been idle for a while.
+    fn give_way(&mut self, now: Nanos, market: Market, out: &mut Orders) {
+        self.growth.withdraw();
+        let spare = self.admitted - self.floor();
+        let until = self.slack_since + self.knobs.hold;
+        let round = if self.draining || now >= until {
+            self.release.everything(spare)
+        } else if market.contended() {
+            self.release.next_round(spare)
+        } else {
+            self.release.postpone((now + self.knobs.patience).min(until));
+            return;
+        };
+        self.post(now, round, out);
+    }
+
+    /// A heartbeat of the lookout: has anybody called whom we did not see?
+    fn beat(&mut self, now: Nanos, ran: Ran, out: &mut Orders) {
+        self.growth.withdraw();
+        match ran {
+            Ran::Yes | Ran::Unknown => {
+                if ran == Ran::Yes {
+                    self.touch(now);
+                } else {
+                    self.beat = (self.beat * 2).min(self.knobs.beat.1);
+                    self.rotate = self.roster.len() > 0;
+                }
+                self.post(now, 1, out);
+            }
+            Ran::Unsettled => self.beat_at = now + self.beat,
+            Ran::No => {
+                self.beat = (self.beat * 2).min(self.knobs.beat.1);
+                self.beat_at = now + self.beat;
+                self.quiet_beats += 1;
+                if self.quiet_beats.is_multiple_of(self.knobs.rotation) && self.roster.len() > 0 {
+                    self.rotate = true;
+                    self.post(now, 1, out);
+                }
+            }
+        }
+    }
+}

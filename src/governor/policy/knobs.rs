@@ -1,0 +1,52 @@
+//! The durations the policy goes by, each with the reason for its value.
+
+/// Nanoseconds since the pool was built: the policy's only notion of time.
+pub(crate) type Nanos = u64;
+
+const MICROSECOND: Nanos = 1_000;
+const MILLISECOND: Nanos = 1_000 * MICROSECOND;
+
+/// Durations in nanoseconds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Knobs {
+    /// How long a probe must lie untaken before every admitted worker counts as busy. An awake
+    /// idle worker takes it within a few microseconds, one asleep in rayon within about 30.
+    pub(crate) tau: Nanos,
+    /// How long a pool must have been slack before it gives up a token that others may want.
+    pub(crate) patience: Nanos,
+    /// How long idle tokens may be kept while nobody else wants one.
+    pub(crate) hold: Nanos,
+    /// How long after giving a token back the policy looks whether somebody took it.
+    pub(crate) canary: Nanos,
+    /// First and longest pause after an added worker found nothing to do.
+    pub(crate) backoff: (Nanos, Nanos),
+    /// Bounds of the pause between two looks of a parked nested worker at its latch.
+    pub(crate) recheck: (Nanos, Nanos),
+    /// First and longest pause between probes that look for saturation while tokens are held idle.
+    pub(crate) look: (Nanos, Nanos),
+    /// First and longest beat at which a lookout is watched for calls that nobody announced. The
+    /// longest leaves a bare `broadcast` time to be swept within 20 ms, and an idle global pool
+    /// below 60 context switches a second.
+    pub(crate) beat: (Nanos, Nanos),
+    /// How long a pool must have been slack before the parked workers get a turn each.
+    pub(crate) sweep: Nanos,
+    /// Beats without activity between two turns of a parked worker, the net under the sweeps.
+    pub(crate) rotation: u32,
+}
+
+impl Default for Knobs {
+    fn default() -> Self {
+        Knobs {
+            tau: 50 * MICROSECOND,
+            patience: MILLISECOND,
+            hold: 30 * MILLISECOND,
+            canary: 150 * MICROSECOND,
+            backoff: (200 * MICROSECOND, 8 * MILLISECOND),
+            recheck: (50 * MICROSECOND, 4 * MILLISECOND),
+            look: (MILLISECOND, 8 * MILLISECOND),
+            beat: (MILLISECOND, 18 * MILLISECOND),
+            sweep: MILLISECOND,
+            rotation: 64,
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Who is parked, and who is next.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use super::Nanos;
+
+/// The parked workers of one pool.
+///
+/// A worker is in at most one of the two queues; one that is in neither is admitted or has not
+/// started. Both queues answer in at most logarithmic time.
+#[derive(Debug)]
+pub(crate) struct Roster {
+    /// Parked outside any wait of their own, the longest-parked first. `turn` never decreases
+    /// from front to back, so the workers that still wait for a turn are always at the front.
+    cold: VecDeque<Cold>,
+    /// Parked within a wait of their own, by the instant of their next look.
+    nested: BTreeSet<(Nanos, usize)>,
+    /// Since when each worker has been waiting without progress, over all its looks.
+    waits: Vec<Option<Nanos>>,
+    recheck: (Nanos, Nanos),
+    /// The workers that have started and are not parked, combined by exclusive or: where there
+    /// is one, this is its number.
+    outside: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Cold {
+    worker: usize,
+    /// The activity epoch at which the worker last saw its queues empty.
+    turn: u64,
+}
+
+impl Roster {
+    pub(crate) fn new(workers: usize, recheck: (Nanos, Nanos)) -> Self {
+        Roster {
+            cold: VecDeque::new(),
+            nested: BTreeSet::new(),
+            waits: vec![None; workers],
+            recheck,
+            outside: 0,
+        }
+    }
+
+    /// A worker has started; it is not parked.
+    pub(crate) fn join(&mut self, worker: usize) {
+        self.outside ^= worker;
+    }
+
+    /// The only worker that has started and is not parked. Means nothing where there are others.
+    pub(crate) fn sole_outsider(&self) -> usize {
+        self.outside
+    }
+
+    /// Number of parked workers.
+    pub(crate) fn len(&self) -> usize {
+        self.cold.len() + self.nested.len()
+    }
+
+    /// Whether some parked worker waits for a latch of its own.
+    pub(crate) fn any_nested(&self) -> bool {
+        !self.nested.is_empty()
+    }
+
+    /// When the next nested worker is to look at its latch.
+    pub(crate) fn next_look(&self) -> Option<Nanos> {
+        self.nested.first().map(|&(at, _)| at)
+    }
+
+    /// Whether a parked worker has not seen its queues since `epoch` began.
+    pub(crate) fn any_stale(&self, epoch: u64) -> bool {
+        self.cold.front().is_some_and(|cold| cold.turn < epoch)
+    }
+
+    pub(crate) fn park_cold(&mut self, worker: usize, turn: u64) {
+        debug_assert!(self.cold.back().is_none_or(|back| back.turn <= turn));
+        self.waits[worker] = None;
+        self.outside ^= worker;
+        self.cold.push_back(Cold { worker, turn });
+    }
+
+    /// Parks a worker that waits for a latch; the longer it has waited, the later its next look.
+    pub(crate) fn park_nested(&mut self, worker: usize, now: Nanos) {
+        let since = *self.waits[worker].get_or_insert(now);
+        let (least, most) = self.recheck;
+        let pause = ((now - since) / 8).clamp(least, most);
+        self.outside ^= worker;
+        self.nested.insert((now + pause, worker));
+    }
+
+    /// Notes that a worker has run jobs since it last waited.
+    pub(crate) fn progressed(&mut self, worker: usize) {
+        self.waits[worker] = None;
+    }
+
+    /// The nested worker that is to look first, if it is due at `now` or `early` will do.
+    pub(crate) fn take_nested(&mut self, now: Nanos, early: bool) -> Option<usize> {
+        let &(at, _) = self.nested.first()?;
+        if at > now && !early {
+            return None;
+        }
+        let worker = self.nested.pop_first().map(|(_, worker)| worker);
+        self.leave(worker)
+    }
+
+    /// The longest-parked worker, if it has not seen its queues since `epoch` began.
+    pub(crate) fn take_stale(&mut self, epoch: u64) -> Option<usize> {
+        if self.any_stale(epoch) {
+            self.take_oldest()
+        } else {
+            None
+        }
+    }
+
+    /// The longest-parked cold worker.
+    pub(crate) fn take_oldest(&mut self) -> Option<usize> {
+        let worker = self.cold.pop_front().map(|cold| cold.worker);
+        self.leave(worker)
+    }
+
+    /// The worker to admit for new work: a continuation first, else the one parked last, whose
+    /// caches are warmest.
+    pub(crate) fn take_best(&mut self) -> Option<usize> {
+        if self.any_nested() {
+            return self.take_nested(0, true);
+        }
+        let worker = self.cold.pop_back().map(|cold| cold.worker);
+        self.leave(worker)
+    }
+
+    fn leave(&mut self, worker: Option<usize>) -> Option<usize> {
+        self.outside ^= worker.unwrap_or(0);
+        worker
+    }
+
+    /// Empties the roster.
+    pub(crate) fn take_all(&mut self) -> Vec<usize> {
+        let nested = std::mem::take(&mut self.nested);
+        self.cold
+            .drain(..)
+            .map(|cold| cold.worker)
+            .chain(nested.into_iter().map(|(_, worker)| worker))
+            .collect()
+    }
+}

@@ -1,0 +1,115 @@
+//! The funds of one pool, and its account at the ledger.
+
+use std::sync::Arc;
+
+use crate::jobserver::{AnyFund, Demand, Fund, Holder, Ledger, Market};
+
+/// What a pool holds. Dropped, it gives everything back.
+pub(crate) struct Purse {
+    ledger: Arc<Ledger>,
+    account: Option<usize>,
+    own: Option<Fund>,
+    tokens: Vec<Fund>,
+    /// Funds that are not backed by anything yet.
+    loans: usize,
+    overcommits: u64,
+}
+
+impl Purse {
+    pub(crate) fn new(ledger: &Arc<Ledger>) -> Self {
+        Purse {
+            ledger: Arc::clone(ledger),
+            account: None,
+            own: None,
+            tokens: Vec::new(),
+            loans: 0,
+            overcommits: 0,
+        }
+    }
+
+    pub(crate) fn open(&mut self, holder: &Arc<dyn Holder>) {
+        self.account = Some(self.ledger.open(holder));
+    }
+
+    /// Funds in all, backed or not.
+    pub(crate) fn len(&self) -> usize {
+        self.tokens.len() + usize::from(self.own.is_some()) + self.loans
+    }
+
+    /// How often a worker had to run before there was a fund for it.
+    pub(crate) fn overcommits(&self) -> u64 {
+        self.overcommits
+    }
+
+    /// Adds a fund that nothing backs.
+    pub(crate) fn lend(&mut self) {
+        self.loans += 1;
+        self.overcommits += 1;
+    }
+
+    fn add(&mut self, fund: Fund) {
+        match fund {
+            AnyFund::Own(_) => self.own = Some(fund),
+            AnyFund::Token(_) => self.tokens.push(fund),
+        }
+    }
+
+    /// Takes up to `most` funds that are to be had without waiting, and says how many.
+    pub(crate) fn take(&mut self, most: usize) -> usize {
+        for taken in 0..most {
+            match self.ledger.try_take() {
+                Some(fund) => self.add(fund),
+                None => return taken,
+            }
+        }
+        most
+    }
+
+    /// Takes what was granted, and says how many.
+    pub(crate) fn collect(&mut self) -> usize {
+        let Some(account) = self.account else { return 0 };
+        let granted = self.ledger.collect(account);
+        let count = granted.len();
+        granted.into_iter().for_each(|fund| self.add(fund));
+        count
+    }
+
+    /// Tells the ledger what the pool wants.
+    pub(crate) fn demand(&self, demand: Demand) {
+        if let Some(account) = self.account {
+            self.ledger.demand(account, demand);
+        }
+    }
+
+    /// What others want.
+    pub(crate) fn market(&self) -> Market {
+        self.account.map_or_else(Market::default, |account| self.ledger.market(account))
+    }
+
+    /// Takes `count` funds out to be given back: loans first, the own slot last.
+    pub(crate) fn withdraw(&mut self, count: usize) -> Vec<Fund> {
+        let repaid = count.min(self.loans);
+        self.loans -= repaid;
+        let rest = count - repaid;
+        let mut withdrawn = self.tokens.split_off(self.tokens.len().saturating_sub(rest));
+        if withdrawn.len() < rest {
+            withdrawn.extend(self.own.take());
+        }
+        withdrawn
+    }
+
+    /// Gives up the account and everything in it.
+    pub(crate) fn close(&mut self) {
+        if let Some(account) = self.account.take() {
+            self.ledger.close(account);
+        }
+        let everything = self.withdraw(self.len());
+        everything.into_iter().for_each(|fund| self.ledger.give(fund));
+    }
+}
+
+impl Drop for Purse {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

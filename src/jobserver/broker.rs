@@ -1,0 +1,81 @@
+//! The one thread of a connection that waits for tokens.
+
+use std::sync::{Arc, Weak};
+use std::thread;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::ledger::Ledger;
+
+/// Starts and stops the waiting thread.
+///
+/// The thread waits in a blocking read: the kernel wakes one such reader for each token, in
+/// order, while those that poll are woken all at once and come too late. A read cannot be
+/// withdrawn, so a token that nobody wants any more when it comes goes straight back.
+#[derive(Debug, Default)]
+pub(super) struct Broker {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    called: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    running: bool,
+    called: bool,
+    dismissed: bool,
+}
+
+impl Broker {
+    /// Makes the thread look at what is wanted.
+    pub(super) fn call(&self, ledger: &Arc<Ledger>) {
+        let mut state = self.shared.state.lock();
+        state.called = true;
+        if state.running {
+            self.shared.called.notify_one();
+            return;
+        }
+        let shared = Arc::clone(&self.shared);
+        let weak = Arc::downgrade(ledger);
+        let thread = thread::Builder::new().name("jobserver-broker".to_owned());
+        // Without the thread the pools go on with what they hold, and the next call tries again.
+        state.running = thread.spawn(move || shared.run(&weak)).is_ok();
+    }
+
+    /// Ends the thread, unless it waits for a token: then after that token has gone back.
+    pub(super) fn dismiss(&self) {
+        self.shared.state.lock().dismissed = true;
+        self.shared.called.notify_one();
+    }
+}
+
+impl Shared {
+    fn run(&self, ledger: &Weak<Ledger>) {
+        while self.wait_for_call() {
+            while let Some(ledger) = ledger.upgrade() {
+                if ledger.shortfall() == 0 {
+                    break;
+                }
+                match ledger.source().wait() {
+                    Ok(token) => ledger.arrived(token),
+                    // The connection is broken for good: nothing will come of further calls.
+                    Err(_) => return,
+                }
+            }
+        }
+    }
+
+    /// Blocks until there is something to look at; `false` means the end.
+    fn wait_for_call(&self) -> bool {
+        let mut state = self.state.lock();
+        while !state.called && !state.dismissed {
+            self.called.wait(&mut state);
+        }
+        state.called = false;
+        !state.dismissed
+    }
+}

@@ -1,0 +1,305 @@
+//! Where tokens come from. Knows nothing of rayon.
+
+mod book;
+mod broker;
+mod environment;
+mod error;
+mod exit;
+mod ledger;
+#[cfg(unix)]
+mod pipe;
+mod source;
+
+use std::fmt;
+use std::process::Command;
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::{Condvar, Mutex};
+
+pub(crate) use book::{Demand, Fund as AnyFund};
+#[cfg(test)]
+pub(crate) use book::{Book, Offer};
+use environment::{Meaning, Mention};
+use error::Cause;
+pub use error::JobserverError;
+pub(crate) use ledger::{Fund, Holder, Ledger};
+use source::Source;
+
+/// What others want of the tokens, as far as this process can know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Market {
+    /// Tokens lying in the jobserver. While one lies there, nobody outside waits.
+    pub(crate) lying: usize,
+    /// Another pool or thread of this process could use a token.
+    pub(crate) rival: bool,
+    /// Another pool of this process has jobs and not a single fund.
+    pub(crate) rival_starving: bool,
+}
+
+impl Market {
+    /// Whether an idle token may be what somebody else waits for.
+    pub(crate) fn contended(&self) -> bool {
+        self.lying == 0 || self.rival || self.rival_starving
+    }
+}
+
+/// A connection to a jobserver, or a budget of this process alone.
+///
+/// Clones are the same connection: pools built on them share its tokens and the process's own
+/// slot, the one job that may always run.
+///
+/// ```
+/// use rayon_jobserver::{Jobserver, ThreadPoolBuilder};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// // Inside a build its jobserver; elsewhere three tokens, for four jobs at once.
+/// let jobserver = Jobserver::from_env_or_new(3)?;
+/// let pool = ThreadPoolBuilder::new().jobserver(jobserver.clone()).build()?;
+/// assert_eq!(pool.install(|| 6 * 7), 42);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Jobserver {
+    ledger: Arc<Ledger>,
+    warning: Option<Arc<JobserverError>>,
+}
+
+impl Jobserver {
+    /// Connects to the jobserver that the environment names.
+    ///
+    /// Looks at `CARGO_MAKEFLAGS`, `MAKEFLAGS` and `MFLAGS` as GNU make and cargo write them.
+    /// `None` means that there is none, or that it is switched off for this process. An explicit
+    /// `-j1` without a jobserver is a budget of no tokens: the own slot alone. Every call makes a
+    /// connection of its own, with an own slot of its own; a process should make one and clone it.
+    ///
+    /// # Errors
+    ///
+    /// If a jobserver is named that does not exist, was not passed on (a make recipe without `+`),
+    /// or is no pipe or fifo. Nothing has been read or written then.
+    pub fn from_env() -> Result<Option<Jobserver>, JobserverError> {
+        match environment::find(|name| std::env::var_os(name)) {
+            None => Ok(None),
+            Some(mention) => Self::connect(mention),
+        }
+    }
+
+    /// Connects to the environment's jobserver, or makes a budget of `limit` tokens if there is
+    /// none.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_env`](Jobserver::from_env).
+    pub fn from_env_or_new(limit: usize) -> Result<Jobserver, JobserverError> {
+        Ok(Self::from_env()?.unwrap_or_else(|| Self::new(limit)))
+    }
+
+    /// The one connection of this process that pools use which were given no other: the
+    /// environment's jobserver, else a budget of the machine's parallelism.
+    ///
+    /// A broken jobserver counts as none, since a build must not fail for it;
+    /// [`warning`](Jobserver::warning) tells what is wrong. A program that prints should print
+    /// that, once:
+    ///
+    /// ```
+    /// use rayon_jobserver::Jobserver;
+    ///
+    /// if let Some(warning) = Jobserver::inherited().warning() {
+    ///     eprintln!("warning: {warning}");
+    /// }
+    /// ```
+    pub fn inherited() -> Jobserver {
+        static INHERITED: OnceLock<Jobserver> = OnceLock::new();
+        let inherited = INHERITED.get_or_init(|| {
+            // The own slot is one job, the tokens are the others.
+            let others = std::thread::available_parallelism().map_or(0, |cores| cores.get() - 1);
+            match Self::from_env_or_new(others) {
+                Ok(jobserver) => jobserver,
+                Err(error) => Jobserver { warning: Some(Arc::new(error)), ..Self::new(others) },
+            }
+        });
+        inherited.clone()
+    }
+
+    /// What is wrong with the environment's jobserver, if this one stands in for it.
+    pub fn warning(&self) -> Option<&JobserverError> {
+        self.warning.as_deref()
+    }
+
+    /// Makes a budget of `limit` tokens, for `limit` + 1 jobs at once.
+    ///
+    /// It costs no descriptor until it is passed on to a child, and becomes a real jobserver then.
+    pub fn new(limit: usize) -> Jobserver {
+        Self::over(Source::local(limit))
+    }
+
+    /// Uses a connection that the program has already.
+    ///
+    /// Tokens are had by waiting only, since a try would make the program's own client
+    /// non-blocking for good.
+    pub fn from_client(client: jobserver::Client) -> Jobserver {
+        Self::over(Source::Client(client))
+    }
+
+    fn over(source: Source) -> Jobserver {
+        let ledger = Ledger::new(source);
+        exit::give_back_at_exit(&ledger);
+        Jobserver { ledger, warning: None }
+    }
+
+    fn connect(mention: Mention) -> Result<Option<Jobserver>, JobserverError> {
+        let Mention { variable, value, meaning } = mention;
+        let outcome = match meaning {
+            Meaning::Off => return Ok(None),
+            Meaning::Alone => return Ok(Some(Self::new(0))),
+            other => open(other),
+        };
+        match outcome {
+            Ok(source) => Ok(Some(Self::over(source))),
+            Err(cause) => Err(JobserverError::environment(variable, value, cause)),
+        }
+    }
+
+    /// Waits for a token, for a thread outside any pool.
+    ///
+    /// The thread that started the program runs on the own slot and needs none.
+    pub fn acquire(&self) -> Token {
+        if let Some(token) = self.try_acquire() {
+            return token;
+        }
+        let waiter = Arc::new(Waiter::default());
+        let holder: Arc<dyn Holder> = Arc::clone(&waiter) as _;
+        let account = self.ledger.open(&holder);
+        self.ledger.demand(account, Demand { funds: 1, starving: false, tokens_only: true });
+        let fund = {
+            let mut looking = waiter.looking.lock();
+            loop {
+                if let Some(fund) = self.ledger.collect(account).pop() {
+                    break fund;
+                }
+                waiter.called.wait(&mut looking);
+            }
+        };
+        self.ledger.close(account);
+        Token { fund: Some(fund), ledger: Arc::clone(&self.ledger) }
+    }
+
+    /// A token, if one is to be had without waiting.
+    pub fn try_acquire(&self) -> Option<Token> {
+        let fund = self.ledger.try_take_token()?;
+        Some(Token { fund: Some(fund), ledger: Arc::clone(&self.ledger) })
+    }
+
+    /// Passes the jobserver on to a child process by `CARGO_MAKEFLAGS`.
+    ///
+    /// Only the children it is called for inherit the descriptors.
+    ///
+    /// # Errors
+    ///
+    /// If a budget of this process could not be made a real jobserver.
+    pub fn configure(&self, command: &mut Command) -> Result<(), JobserverError> {
+        self.pass_on(command, false)
+    }
+
+    /// Passes the jobserver on to a child process by `MAKEFLAGS` and `MFLAGS` too, as make
+    /// understands it.
+    ///
+    /// # Errors
+    ///
+    /// As [`configure`](Jobserver::configure).
+    pub fn configure_make(&self, command: &mut Command) -> Result<(), JobserverError> {
+        self.pass_on(command, true)
+    }
+
+    fn pass_on(&self, command: &mut Command, make: bool) -> Result<(), JobserverError> {
+        let passed = self.ledger.source().configure(command, make);
+        passed.map_err(|source| JobserverError::io("pass on", source))
+    }
+
+    /// Tokens that nobody holds at this moment.
+    ///
+    /// # Errors
+    ///
+    /// If the connection is broken or the system cannot tell.
+    pub fn available(&self) -> Result<usize, JobserverError> {
+        self.ledger.lying()
+    }
+
+    /// Tokens that this process holds at this moment.
+    pub fn held(&self) -> usize {
+        self.ledger.held()
+    }
+
+    pub(crate) fn ledger(&self) -> &Arc<Ledger> {
+        &self.ledger
+    }
+}
+
+impl fmt::Debug for Jobserver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Jobserver").field(&self.ledger).finish()
+    }
+}
+
+#[cfg(unix)]
+fn open(meaning: Meaning) -> Result<Source, Cause> {
+    use pipe::{Fault, Pipe};
+    let (what, pipe) = match meaning {
+        Meaning::Descriptors(read, write) => {
+            (format!("descriptors {read} and {write}"), Pipe::from_descriptors(read, write))
+        }
+        Meaning::Fifo(path) => (format!("{path:?}"), Pipe::from_fifo(&path)),
+        Meaning::Named(text) => {
+            let text = format!("expected `R,W` or `fifo:PATH`, found `{text}`");
+            return Err(Cause::Text(text));
+        }
+        Meaning::Off | Meaning::Alone => unreachable!("there is nothing to open"),
+    };
+    pipe.map(Source::Pipe).map_err(|fault| match fault {
+        Fault::Io(source) => Cause::Io(what, source),
+        Fault::Kind(kind) => Cause::Text(format!("{what}: {kind} cannot hold tokens")),
+        Fault::Access(access) => Cause::Text(format!("{what}: {access}")),
+    })
+}
+
+#[cfg(not(unix))]
+fn open(_meaning: Meaning) -> Result<Source, Cause> {
+    // SAFETY: off Unix a jobserver is a named object, and no descriptor number is trusted.
+    let found = unsafe { jobserver::Client::from_env_ext(true) };
+    found.client.map(Source::Client).map_err(|error| Cause::Text(error.to_string()))
+}
+
+/// A token held by a thread outside any pool; dropping it gives it back.
+pub struct Token {
+    fund: Option<Fund>,
+    ledger: Arc<Ledger>,
+}
+
+impl Drop for Token {
+    fn drop(&mut self) {
+        self.fund.take().into_iter().for_each(|fund| self.ledger.give(fund));
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Token").finish_non_exhaustive()
+    }
+}
+
+/// A thread that waits for a token.
+#[derive(Default)]
+struct Waiter {
+    looking: Mutex<()>,
+    called: Condvar,
+}
+
+impl Holder for Waiter {
+    fn granted(&self) {
+        // Under the lock, so that it cannot fall between the waiter's look and its wait.
+        let _looking = self.looking.lock();
+        self.called.notify_one();
+    }
+
+    fn nudge(&self) {}
+}

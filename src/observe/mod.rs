@@ -1,0 +1,53 @@
+//! What a pool has done, for whoever looks.
+
+use crate::governor::policy::Tally;
+
+/// Counters of one pool since it was built.
+///
+/// ```
+/// use rayon_jobserver::{Jobserver, ThreadPoolBuilder};
+///
+/// let pool = ThreadPoolBuilder::new().num_threads(4).jobserver(Jobserver::new(1)).build()?;
+/// pool.install(|| rayon::join(|| (), || ()));
+/// assert!(pool.stats().peak <= 2);
+/// # Ok::<(), rayon_jobserver::BuildError>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Workers that may run jobs at this moment.
+    pub admitted: usize,
+    /// The most workers that were admitted at once.
+    pub peak: usize,
+    /// How often a worker was admitted.
+    pub admissions: u64,
+    /// How often an idle worker was parked and what funded it given up.
+    pub retirements: u64,
+    /// How often an idle worker was parked and what funded it handed to another.
+    pub handovers: u64,
+    /// How often a parked worker was let look at its own queues.
+    pub turns: u64,
+    /// Probes posted.
+    pub probes: u64,
+    /// How often an added worker found nothing to do.
+    pub failed_trials: u64,
+    /// How often a worker ran before there was anything to fund it.
+    pub overcommits: u64,
+}
+
+impl Stats {
+    pub(crate) fn new(tally: Tally, admitted: usize, overcommits: u64) -> Self {
+        let Tally { admissions, retirements, handovers, turns, probes, failed_trials, peak } = tally;
+        Stats {
+            admitted,
+            peak,
+            admissions,
+            retirements,
+            handovers,
+            turns,
+            probes,
+            failed_trials,
+            overcommits,
+        }
+    }
+}

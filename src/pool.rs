@@ -1,0 +1,248 @@
+//! A pool of one's own: every entry tells the governor, and rayon does the rest.
+
+use std::fmt;
+use std::sync::Arc;
+
+use rayon_core::{BroadcastContext, Scope, ScopeFifo, Yield};
+
+use crate::governor::{Governor, Visit};
+use crate::{Jobserver, Stats};
+
+/// A rayon pool that runs only as wide as its tokens.
+///
+/// It has every method of [`rayon_core::ThreadPool`], with the same meaning. The
+/// [crate documentation](crate#what-differs-from-rayon) lists what differs.
+///
+/// ```
+/// use rayon::prelude::*;
+/// use rayon_jobserver::{Jobserver, ThreadPoolBuilder};
+///
+/// let pool = ThreadPoolBuilder::new().num_threads(8).jobserver(Jobserver::new(3)).build()?;
+/// let sum = pool.install(|| (1..=1_000_u64).into_par_iter().sum::<u64>());
+/// assert_eq!(sum, 500_500);
+/// assert!(pool.stats().peak <= 4, "three tokens and the own slot");
+/// # Ok::<(), rayon_jobserver::BuildError>(())
+/// ```
+pub struct ThreadPool {
+    pool: Arc<rayon_core::ThreadPool>,
+    governor: Arc<Governor>,
+    jobserver: Jobserver,
+}
+
+impl ThreadPool {
+    pub(crate) fn new(
+        pool: Arc<rayon_core::ThreadPool>,
+        governor: Arc<Governor>,
+        jobserver: Jobserver,
+    ) -> Self {
+        ThreadPool { pool, governor, jobserver }
+    }
+
+    /// Tells the governor of a call, unless the caller is a worker of this pool already: what a
+    /// worker adds to its own pool needs no announcement.
+    fn enter(&self) -> Option<Visit> {
+        let outside = self.pool.current_thread_index().is_none();
+        outside.then(|| self.governor.enter())
+    }
+
+    /// What the pool has done so far.
+    pub fn stats(&self) -> Stats {
+        self.governor.stats()
+    }
+
+    /// The jobserver whose tokens the pool runs on.
+    pub fn jobserver(&self) -> &Jobserver {
+        &self.jobserver
+    }
+
+    /// Runs `op` in the pool and returns its result.
+    ///
+    /// # Panics
+    ///
+    /// If `op` panics, with the same payload.
+    pub fn install<OP, R>(&self, op: OP) -> R
+    where
+        OP: FnOnce() -> R + Send,
+        R: Send,
+    {
+        let _visit = self.enter();
+        self.pool.install(op)
+    }
+
+    /// Runs two closures in the pool, in parallel if a worker is free.
+    ///
+    /// # Panics
+    ///
+    /// If one of them panics, with its payload.
+    pub fn join<A, B, RA, RB>(&self, oper_a: A, oper_b: B) -> (RA, RB)
+    where
+        A: FnOnce() -> RA + Send,
+        B: FnOnce() -> RB + Send,
+        RA: Send,
+        RB: Send,
+    {
+        let _visit = self.enter();
+        self.pool.join(oper_a, oper_b)
+    }
+
+    /// Runs `op` in the pool with a scope whose jobs may borrow, and waits for them all.
+    ///
+    /// # Panics
+    ///
+    /// If `op` or one of the jobs panics, with its payload.
+    pub fn scope<'scope, OP, R>(&self, op: OP) -> R
+    where
+        OP: FnOnce(&Scope<'scope>) -> R + Send,
+        R: Send,
+    {
+        let _visit = self.enter();
+        self.pool.scope(op)
+    }
+
+    /// As [`scope`](ThreadPool::scope); each worker runs its own jobs in the order they were
+    /// spawned.
+    ///
+    /// # Panics
+    ///
+    /// As [`scope`](ThreadPool::scope).
+    pub fn scope_fifo<'scope, OP, R>(&self, op: OP) -> R
+    where
+        OP: FnOnce(&ScopeFifo<'scope>) -> R + Send,
+        R: Send,
+    {
+        let _visit = self.enter();
+        self.pool.scope_fifo(op)
+    }
+
+    /// As [`scope`](ThreadPool::scope), but `op` runs on the current thread.
+    ///
+    /// # Panics
+    ///
+    /// As [`scope`](ThreadPool::scope).
+    pub fn in_place_scope<'scope, OP, R>(&self, op: OP) -> R
+    where
+        OP: FnOnce(&Scope<'scope>) -> R,
+    {
+        let _visit = self.enter();
+        self.pool.in_place_scope(op)
+    }
+
+    /// As [`scope_fifo`](ThreadPool::scope_fifo), but `op` runs on the current thread.
+    ///
+    /// # Panics
+    ///
+    /// As [`scope`](ThreadPool::scope).
+    pub fn in_place_scope_fifo<'scope, OP, R>(&self, op: OP) -> R
+    where
+        OP: FnOnce(&ScopeFifo<'scope>) -> R,
+    {
+        let _visit = self.enter();
+        self.pool.in_place_scope_fifo(op)
+    }
+
+    /// Runs `op` in the pool without waiting for it. It runs even if the pool is dropped.
+    ///
+    /// A panic in `op` goes to the panic handler, without which the process aborts.
+    pub fn spawn<OP>(&self, op: OP)
+    where
+        OP: FnOnce() + Send + 'static,
+    {
+        let visit = self.enter();
+        self.pool.spawn(move || {
+            let _visit = visit;
+            op();
+        });
+    }
+
+    /// As [`spawn`](ThreadPool::spawn); a worker runs what it spawned itself in order.
+    pub fn spawn_fifo<OP>(&self, op: OP)
+    where
+        OP: FnOnce() + Send + 'static,
+    {
+        let visit = self.enter();
+        self.pool.spawn_fifo(move || {
+            let _visit = visit;
+            op();
+        });
+    }
+
+    /// Runs `op` once on every worker and returns the results in the workers' order.
+    ///
+    /// No more workers run at once than the tokens allow: those that have run make way for the
+    /// others.
+    ///
+    /// # Panics
+    ///
+    /// If `op` panics on a worker, with its payload, once all have run.
+    pub fn broadcast<OP, R>(&self, op: OP) -> Vec<R>
+    where
+        OP: Fn(BroadcastContext<'_>) -> R + Sync,
+        R: Send,
+    {
+        let _visit = self.enter();
+        let announcement = self.governor.announcement();
+        self.pool.broadcast(|context| {
+            announcement.make();
+            op(context)
+        })
+    }
+
+    /// As [`broadcast`](ThreadPool::broadcast), without waiting.
+    pub fn spawn_broadcast<OP>(&self, op: OP)
+    where
+        OP: Fn(BroadcastContext<'_>) + Send + Sync + 'static,
+    {
+        // Dropped with the closure, when the last worker has run it.
+        let visit = self.enter();
+        let announcement = self.governor.announcement();
+        self.pool.spawn_broadcast(move |context| {
+            let _visit = &visit;
+            announcement.make();
+            op(context);
+        });
+    }
+
+    /// Runs one job of the pool, if there is one: `None` unless called on one of its workers.
+    pub fn yield_now(&self) -> Option<Yield> {
+        self.pool.yield_now()
+    }
+
+    /// Runs one of the current worker's own jobs, if there is one: `None` unless called on one of
+    /// the pool's workers.
+    pub fn yield_local(&self) -> Option<Yield> {
+        self.pool.yield_local()
+    }
+
+    /// The number of threads, which is the most that ever run at once.
+    pub fn current_num_threads(&self) -> usize {
+        self.pool.current_num_threads()
+    }
+
+    /// The current thread's index in the pool, if it is one of its workers.
+    pub fn current_thread_index(&self) -> Option<usize> {
+        self.pool.current_thread_index()
+    }
+
+    /// Whether the current worker has jobs of its own waiting; `None` unless called on one of the
+    /// pool's workers.
+    pub fn current_thread_has_pending_tasks(&self) -> Option<bool> {
+        self.pool.current_thread_has_pending_tasks()
+    }
+}
+
+impl Drop for ThreadPool {
+    /// Returns at once. What was spawned still runs, gated as before; then the threads end.
+    fn drop(&mut self) {
+        self.governor.drain();
+    }
+}
+
+impl fmt::Debug for ThreadPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ThreadPool")
+            .field("num_threads", &self.current_num_threads())
+            .field("stats", &self.stats())
+            .field("jobserver", &self.jobserver)
+            .finish()
+    }
+}

@@ -1,0 +1,4 @@
+//! What a pool must do, whatever its width and budget.
+
+mod budget;
+mod support;

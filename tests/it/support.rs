@@ -1,0 +1,74 @@
+//! What the tests have in common.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use rayon_jobserver::{Jobserver, ThreadPool, ThreadPoolBuilder};
+
+/// A pool of `workers` workers on `tokens` tokens of its own.
+pub(crate) fn pool(workers: usize, tokens: usize) -> ThreadPool {
+    let jobserver = Jobserver::new(tokens);
+    let builder = ThreadPoolBuilder::new().num_threads(workers).jobserver(jobserver);
+    builder.build().expect("a pool of a sane size can be built")
+}
+
+/// Counts how many jobs run at once.
+#[derive(Debug, Default)]
+pub(crate) struct Gauge {
+    now: AtomicUsize,
+    most: AtomicUsize,
+    total: AtomicUsize,
+}
+
+impl Gauge {
+    /// Runs a leaf: a piece of a job that waits for no other job.
+    pub(crate) fn leaf<R>(&self, work: impl FnOnce() -> R) -> R {
+        let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most.fetch_max(now, Ordering::SeqCst);
+        self.total.fetch_add(1, Ordering::SeqCst);
+        let result = work();
+        self.now.fetch_sub(1, Ordering::SeqCst);
+        result
+    }
+
+    pub(crate) fn most(&self) -> usize {
+        self.most.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn total(&self) -> usize {
+        self.total.load(Ordering::SeqCst)
+    }
+}
+
+/// Long enough for any test on any machine, and shorter than a person's patience.
+pub(crate) const WATCHDOG: Duration = Duration::from_secs(60);
+
+/// Runs `test` and fails if it does not end.
+pub(crate) fn must_end<R: Send + 'static>(what: &str, test: impl FnOnce() -> R + Send + 'static) -> R {
+    let (send, receive) = mpsc::channel();
+    let runner = thread::spawn(move || send.send(test()).expect("the receiver waits"));
+    match receive.recv_timeout(WATCHDOG) {
+        Ok(result) => result,
+        Err(mpsc::RecvTimeoutError::Disconnected) => match runner.join() {
+            Err(panic) => std::panic::resume_unwind(panic),
+            Ok(()) => unreachable!("the runner ended without a result"),
+        },
+        Err(mpsc::RecvTimeoutError::Timeout) => panic!("{what} hangs"),
+    }
+}
+
+/// A leaf that waits in place of a core this machine lacks.
+pub(crate) fn virtual_core(time: Duration) {
+    thread::sleep(time); // a leaf, not a wait for anything
+}
+
+/// Waits until `condition` holds, and fails if it never does.
+pub(crate) fn eventually(what: &str, condition: impl Fn() -> bool) {
+    let begin = std::time::Instant::now();
+    while !condition() {
+        assert!(begin.elapsed() < WATCHDOG, "never: {what}");
+        thread::yield_now();
+    }
+}
