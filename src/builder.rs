@@ -34,6 +34,7 @@ impl<F> fmt::Debug for CustomSpawn<F> {
 
 mod sealed {
     /// A way to start threads: hands a rayon builder over to rayon.
+    #[expect(unnameable_types, reason = "as in rayon, the ways to start threads are a closed set")]
     pub trait Spawn {
         fn build(
             self,
@@ -273,9 +274,8 @@ impl<S> ThreadPoolBuilder<S> {
             Governor::new(workers, anchored, Knobs::default(), jobserver.ledger(), hook);
 
         let governor = Arc::clone(driver.governor());
-        let mut builder = rayon_core::ThreadPoolBuilder::new()
-            .num_threads(workers)
-            .start_handler(depth::start_handler(governor));
+        let builder = rayon_core::ThreadPoolBuilder::new().num_threads(workers);
+        let mut builder = depth::attend(builder, governor);
         if let Some(name) = self.thread_name {
             builder = builder.thread_name(name);
         }
@@ -300,7 +300,6 @@ impl<S> ThreadPoolBuilder<S> {
     }
 }
 
-#[expect(private_bounds, reason = "as in rayon, the ways to start threads are a closed set")]
 impl<S: Spawn> ThreadPoolBuilder<S> {
     /// Builds a pool.
     ///
@@ -314,7 +313,7 @@ impl<S: Spawn> ThreadPoolBuilder<S> {
         let post = {
             let pool = Arc::clone(&pool);
             let governor = Arc::clone(parts.driver.governor());
-            Box::new(move || pool.spawn(depth::probe(Arc::clone(&governor) as _)))
+            Box::new(move || depth::post(Some(&pool), Arc::clone(&governor) as _))
         };
         let (governor, jobserver) = parts.start(post)?;
         Ok(ThreadPool::new(pool, governor, jobserver))
@@ -330,7 +329,7 @@ impl<S: Spawn> ThreadPoolBuilder<S> {
         let (builder, parts, spawn) = self.into_parts(true);
         parts.prepared(|| spawn.build_global(builder))?;
         let governor = Arc::clone(parts.driver.governor());
-        let post = Box::new(move || rayon_core::spawn(depth::probe(Arc::clone(&governor) as _)));
+        let post = Box::new(move || depth::post(None, Arc::clone(&governor) as _));
         let (governor, jobserver) = parts.start(post)?;
         global::set(governor, jobserver);
         Ok(())

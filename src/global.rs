@@ -1,4 +1,5 @@
-//! rayon's global pool, called through us so that its governor knows at once.
+//! rayon's global pool: what it has done, and its entries for callers that want its governor to
+//! know at once.
 
 use std::sync::{Arc, OnceLock};
 

@@ -3,7 +3,7 @@
 mod builder;
 mod error;
 mod gate;
-mod global;
+pub mod global;
 mod governor;
 mod jobserver;
 mod observe;

@@ -12,6 +12,9 @@ use crate::governor::policy::Judged;
 /// A worker seen longer ago than this says nothing about the present phase of its pool.
 const FRESH: Duration = Duration::from_millis(2);
 
+/// What a worker runs at most to take a probe and go back to sleep.
+const PROBE_COST: Duration = Duration::from_micros(200);
+
 /// What a worker had used up when it was last seen in a probe.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Usage {
@@ -29,14 +32,12 @@ impl Usage {
     pub(crate) fn judge(self, earlier: Option<Usage>) -> Judged {
         let Some(earlier) = earlier else { return Judged::Unknown };
         let elapsed = self.at - earlier.at;
-        if elapsed > FRESH {
-            return Judged::Unknown;
-        }
         let ran = self.cpu.saturating_sub(earlier.cpu);
-        if ran * 5 > elapsed || self.sleeps - earlier.sleeps > 4 {
-            Judged::Active
-        } else {
-            Judged::Quiet
+        let busy = ran * 5 > elapsed || self.sleeps - earlier.sleeps > 4;
+        match busy {
+            true if elapsed <= FRESH => Judged::Active,
+            false if elapsed <= FRESH || ran <= PROBE_COST => Judged::Quiet,
+            _ => Judged::Unknown,
         }
     }
 }

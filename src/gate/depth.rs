@@ -8,7 +8,7 @@
 use std::cell::Cell;
 use std::sync::{Arc, OnceLock, mpsc};
 
-use rayon_core::ThreadPoolBuilder;
+use rayon_core::{ThreadPool, ThreadPoolBuilder};
 
 thread_local! {
     /// Where this worker's stack began when it started; 0 on a thread that is no worker of ours.
@@ -21,26 +21,38 @@ pub(crate) trait Attendant: Send + Sync {
     fn probe_taken(&self, depth: Option<usize>);
 }
 
-/// The start handler of every pool of ours. Its frame is the mark that depths are measured from.
-pub(crate) fn start_handler(attendant: Arc<dyn Attendant>) -> impl Fn(usize) + Send + Sync {
-    move |index| {
+/// Gives a pool the start handler whose frame is the mark that depths are measured from.
+///
+/// Depths compare only if the very same code is behind them. So every pool is given its handler
+/// here and every probe is posted in [`post`]: neither function may be inlined, lest the compiler
+/// make copies of the closures with frames of their own.
+#[inline(never)]
+pub(crate) fn attend(
+    builder: ThreadPoolBuilder,
+    attendant: Arc<dyn Attendant>,
+) -> ThreadPoolBuilder {
+    builder.start_handler(move |index| {
         let mark = 0_u8;
         BASE.set((&raw const mark).addr());
         attendant.worker_started(index);
-    }
+    })
 }
 
-/// A probe: the job that whoever has nothing else to do finds in rayon's injector.
-///
-/// All probes are made here, so that all have the same frame.
-pub(crate) fn probe(attendant: Arc<dyn Attendant>) -> impl FnOnce() + Send + 'static {
-    move || {
+/// Posts a probe, the job that whoever has nothing else to do finds in the injector of `pool`, or
+/// of the global pool. Not to be called on a worker of that pool.
+#[inline(never)]
+pub(crate) fn post(pool: Option<&ThreadPool>, attendant: Arc<dyn Attendant>) {
+    let probe = move || {
         let mark = 0_u8;
         let here = (&raw const mark).addr();
         // No depth on a thread that joined the pool without passing the start handler, nor above
         // the base, as on a stack segment of the job's own.
         let depth = BASE.get().checked_sub(here).filter(|_| BASE.get() != 0);
         attendant.probe_taken(depth);
+    };
+    match pool {
+        Some(pool) => pool.spawn(probe),
+        None => rayon_core::spawn(probe),
     }
 }
 
@@ -70,9 +82,9 @@ fn measure() -> Option<usize> {
     }
     let (send, receive) = mpsc::sync_channel(1);
     let surveyor: Arc<dyn Attendant> = Arc::new(Surveyor(send));
-    let handler = start_handler(Arc::clone(&surveyor));
-    let pool = ThreadPoolBuilder::new().num_threads(1).start_handler(handler).build().ok()?;
-    pool.spawn(probe(surveyor));
+    let builder = ThreadPoolBuilder::new().num_threads(1);
+    let pool = attend(builder, Arc::clone(&surveyor)).build().ok()?;
+    post(Some(&pool), surveyor);
     receive.recv().ok().flatten()
 }
 
@@ -91,15 +103,23 @@ mod tests {
         }
         let (send, receive) = mpsc::sync_channel(1);
         let note: Arc<dyn Attendant> = Arc::new(Note(send));
-        let handler = start_handler(Arc::clone(&note));
-        let pool = ThreadPoolBuilder::new().num_threads(1).start_handler(handler).build();
-        let pool = pool.expect("one thread");
-        pool.spawn(probe(Arc::clone(&note)));
+        let builder = ThreadPoolBuilder::new().num_threads(1);
+        let pool = attend(builder, Arc::clone(&note)).build().expect("one thread");
+        post(Some(&pool), Arc::clone(&note));
         assert_eq!(receive.recv(), Ok(false), "taken in the main loop");
-        pool.spawn({
-            let note = Arc::clone(&note);
-            move || rayon_core::scope(|scope| scope.spawn(|_| probe(note)()))
+        let (outer, inner) = (mpsc::channel(), mpsc::channel());
+        pool.spawn(move || {
+            // While this job waits for a scope, the only worker takes the probe.
+            rayon_core::in_place_scope(|scope| {
+                outer.0.send(()).expect("the test waits");
+                let () = inner.1.recv().expect("the test answers");
+                scope.spawn(|_| ());
+                while rayon_core::yield_now() == Some(rayon_core::Yield::Executed) {}
+            });
         });
-        assert_eq!(receive.recv(), Ok(true), "taken within a scope's wait");
+        outer.1.recv().expect("the job has begun");
+        post(Some(&pool), Arc::clone(&note));
+        inner.0.send(()).expect("the job waits");
+        assert_eq!(receive.recv(), Ok(true), "taken within a job");
     }
 }

@@ -227,7 +227,11 @@ impl Governor {
     fn park(&self, worker: usize) {
         loop {
             match self.parkers[worker].wait() {
-                Wake::Work | Wake::Leave => return,
+                Wake::Work => {
+                    self.step(|policy, now, _, _| policy.resumed(now));
+                    return;
+                }
+                Wake::Leave => return,
                 Wake::Turn => {
                     let ran = run_own_jobs();
                     let verdict = self.step(|policy, now, purse, orders| {

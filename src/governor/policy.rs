@@ -121,6 +121,8 @@ pub(crate) struct Policy {
     admitted: usize,
     /// Tokens and own slot at hand.
     funds: usize,
+    /// Workers that were woken to work and have not been seen to run.
+    waking: usize,
     /// Calls and spawned jobs from outside that have not ended.
     engaged: usize,
     /// A thread that never parks at top level is among the workers.
@@ -167,6 +169,7 @@ impl Policy {
             roster: Roster::new(workers, knobs.recheck),
             admitted: 0,
             funds: 0,
+            waking: 0,
             engaged: 0,
             adopted: false,
             draining: false,
@@ -266,14 +269,15 @@ impl Policy {
             return Verdict::Stay;
         }
         let Sighting { worker, nested, judged } = sighting;
-        let worked = self.probe_has_matured(now);
+        // With no call from outside under way, whatever the worker did is over.
+        let judged = if self.called() { judged } else { Judged::Quiet };
+        // On a crowded machine a probe lies long before an idle worker gets to run: only one that
+        // did run was busy.
+        let worked = self.probe_has_matured(now) && judged != Judged::Quiet;
         if worked {
-            self.touch(now);
             self.look = self.knobs.look.0;
         }
-        // With no call from outside under way, whatever the worker did is over.
-        let judged = if self.anchored || self.engaged > 0 { judged } else { Judged::Quiet };
-        if judged == Judged::Active {
+        if worked || judged == Judged::Active {
             self.touch(now);
         }
         if worked || !nested {
@@ -286,7 +290,7 @@ impl Policy {
 
         if let Some(next) = self.roster.take_nested(now, worked || !nested) {
             self.park(now, worker, nested);
-            self.hand_over(now, next, Wake::Work, out);
+            self.hand_over(now, next, out);
             return Verdict::Park;
         }
         if self.sweep_is_due(now) {
@@ -312,6 +316,14 @@ impl Policy {
         }
         self.settle(now);
         Verdict::Stay
+    }
+
+    /// A worker that was woken to work runs.
+    pub(crate) fn resumed(&mut self, now: Nanos) {
+        self.waking = self.waking.saturating_sub(1);
+        if let Phase::Listening { since } = &mut self.phase {
+            *since = now;
+        }
     }
 
     /// A worker has run what lay in its own queues. `ran` says whether there was anything.
@@ -355,7 +367,7 @@ impl Policy {
         if self.funds > 0 && self.admitted == 0 && self.floor() == 1 && !self.ended {
             match self.roster.take_best() {
                 Some(worker) => {
-                    self.wake(now, worker, Wake::Work, out);
+                    self.wake(now, worker, out);
                 }
                 // No thread has come up yet: the first that does finds the fund.
                 None => return,
@@ -365,7 +377,7 @@ impl Policy {
             let room = (self.funds - self.admitted).min(self.roster.len());
             for _ in 0..room {
                 if let Some(worker) = self.roster.take_best() {
-                    self.wake(now, worker, Wake::Work, out);
+                    self.wake(now, worker, out);
                 }
             }
             if room > 0 {
@@ -391,7 +403,6 @@ impl Policy {
             Phase::Dormant => self.pressing |= now >= self.press_at,
             Phase::Listening { .. } if self.probe_has_matured(now) => {
                 self.phase = Phase::Saturated;
-                self.release.reset();
                 self.look = self.knobs.look.0;
                 self.growth.confirmed(now, self.workers);
                 self.grow(now, out);
@@ -424,7 +435,7 @@ impl Policy {
         match self.phase {
             _ if self.ended => None,
             Phase::Dormant => (self.starves() && !self.pressing).then_some(self.press_at),
-            Phase::Listening { since } => Some(since + self.knobs.tau),
+            Phase::Listening { since } => (self.waking == 0).then_some(since + self.tau()),
             Phase::Saturated if self.roster.len() == 0 => None,
             Phase::Saturated => self.growth.due(),
             Phase::Slack => self.slack_deadline(),
@@ -480,6 +491,17 @@ impl Policy {
         usize::from(needed)
     }
 
+    /// Whether calls from outside are, or may be, under way.
+    fn called(&self) -> bool {
+        self.anchored || self.engaged > 0
+    }
+
+    /// How long a probe must lie untaken. Without a call under way nothing is urgent, and the
+    /// workers are most likely asleep.
+    fn tau(&self) -> Nanos {
+        if self.called() { self.knobs.tau } else { 20 * self.knobs.tau }
+    }
+
     /// Whether the pool needs a fund and has none.
     fn starves(&self) -> bool {
         self.funds == 0 && self.floor() == 1
@@ -492,7 +514,7 @@ impl Policy {
 
     fn probe_has_matured(&self, now: Nanos) -> bool {
         match self.phase {
-            Phase::Listening { since } => now >= since + self.knobs.tau,
+            Phase::Listening { since } => self.waking == 0 && now >= since + self.tau(),
             Phase::Saturated => true,
             Phase::Dormant | Phase::Slack => false,
         }
@@ -565,9 +587,10 @@ impl Policy {
         }
     }
 
-    fn wake(&mut self, now: Nanos, worker: usize, why: Wake, out: &mut Orders) {
+    fn wake(&mut self, now: Nanos, worker: usize, out: &mut Orders) {
         self.admit(now);
-        out.wake.push((worker, why));
+        self.waking += 1;
+        out.wake.push((worker, Wake::Work));
     }
 
     fn park(&mut self, now: Nanos, worker: usize, nested: bool) {
@@ -579,9 +602,10 @@ impl Policy {
     }
 
     /// The fund of a worker that has just parked goes to `next`.
-    fn hand_over(&mut self, now: Nanos, next: usize, why: Wake, out: &mut Orders) {
+    fn hand_over(&mut self, now: Nanos, next: usize, out: &mut Orders) {
         self.tally.handovers += 1;
-        out.wake.push((next, why));
+        self.waking += 1;
+        out.wake.push((next, Wake::Work));
         // Without another probe nobody would see the next one idle.
         if self.probes == 0 {
             self.post(now, 1, out);

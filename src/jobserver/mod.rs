@@ -230,6 +230,11 @@ impl Jobserver {
         self.ledger.held()
     }
 
+    /// Tokens that were lost because they could not be written back.
+    pub fn losses(&self) -> u64 {
+        self.ledger.losses()
+    }
+
     pub(crate) fn ledger(&self) -> &Arc<Ledger> {
         &self.ledger
     }

@@ -21,7 +21,7 @@ fn tree(gauge: &Gauge, depth: u32) -> usize {
 }
 
 /// Every way to use a pool, with as many jobs at once as it admits.
-fn exercise(workers: usize, tokens: usize) {
+pub(crate) fn exercise(workers: usize, tokens: usize) {
     let gauge = Arc::new(Gauge::default());
     let pool = pool(workers, tokens);
     let (pool, gauge_ref) = (&pool, &*gauge);

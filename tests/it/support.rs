@@ -46,7 +46,10 @@ impl Gauge {
 pub(crate) const WATCHDOG: Duration = Duration::from_secs(60);
 
 /// Runs `test` and fails if it does not end.
-pub(crate) fn must_end<R: Send + 'static>(what: &str, test: impl FnOnce() -> R + Send + 'static) -> R {
+pub(crate) fn must_end<R: Send + 'static>(
+    what: &str,
+    test: impl FnOnce() -> R + Send + 'static,
+) -> R {
     let (send, receive) = mpsc::channel();
     let runner = thread::spawn(move || send.send(test()).expect("the receiver waits"));
     match receive.recv_timeout(WATCHDOG) {

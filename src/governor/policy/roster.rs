@@ -82,7 +82,9 @@ impl Roster {
     pub(crate) fn park_nested(&mut self, worker: usize, now: Nanos) {
         let since = *self.waits[worker].get_or_insert(now);
         let (least, most) = self.recheck;
-        let pause = ((now - since) / 8).clamp(least, most);
+        // However many wait, all their looks together must not become the main occupation.
+        let least = least * (self.nested.len() as Nanos + 1);
+        let pause = ((now - since) / 8).clamp(least, most.max(least));
         self.outside ^= worker;
         self.nested.insert((now + pause, worker));
     }
