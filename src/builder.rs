@@ -271,7 +271,7 @@ impl<S> ThreadPoolBuilder<S> {
         let hook = self.start_handler.map(|handler| guarded(handler, self.panic_handler.clone()));
         let anchored = anchored || self.use_current_thread;
         let driver =
-            Governor::new(workers, anchored, Knobs::default(), jobserver.ledger(), hook);
+            Governor::driver(workers, anchored, Knobs::default(), jobserver.ledger(), hook);
 
         let governor = Arc::clone(driver.governor());
         let builder = rayon_core::ThreadPoolBuilder::new().num_threads(workers);
@@ -296,7 +296,11 @@ impl<S> ThreadPoolBuilder<S> {
             let breadth_first = builder.breadth_first();
             builder = breadth_first;
         }
-        (builder, Parts { driver, jobserver, adopts: self.use_current_thread, anchored }, self.spawn)
+        (
+            builder,
+            Parts { driver, jobserver, adopts: self.use_current_thread, anchored },
+            self.spawn,
+        )
     }
 }
 
@@ -397,11 +401,8 @@ fn resolve_num_threads(asked: usize) -> usize {
         },
         count => count,
     };
-    let count = if chosen > 0 {
-        chosen
-    } else {
-        thread::available_parallelism().map_or(1, usize::from)
-    };
+    let count =
+        if chosen > 0 { chosen } else { thread::available_parallelism().map_or(1, usize::from) };
     count.min(rayon_core::max_num_threads())
 }
 

@@ -74,7 +74,8 @@ mod linux {
 
     fn duration(time: libc::timeval) -> Duration {
         let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
-        Duration::from_secs(seconds) + Duration::from_micros(u64::try_from(time.tv_usec).unwrap_or(0))
+        Duration::from_secs(seconds)
+            + Duration::from_micros(u64::try_from(time.tv_usec).unwrap_or(0))
     }
 
     /// Watches whether a thread runs, without waking it.

@@ -81,7 +81,7 @@ impl Governor {
     /// A governor for `workers` workers that are yet to start.
     ///
     /// `anchored` is for a pool that is called in ways the governor does not see.
-    pub(crate) fn new(
+    pub(crate) fn driver(
         workers: usize,
         anchored: bool,
         knobs: Knobs,
@@ -276,9 +276,8 @@ impl Attendant for Governor {
         let judged = usage.map_or(Judged::Quiet, |usage| usage.judge(LAST_SEEN.get()));
         LAST_SEEN.set(usage);
         let sighting = Sighting { worker, nested: depth::is_nested(depth), judged };
-        let verdict = self.step(|policy, now, purse, orders| {
-            policy.taken(now, purse.market(), sighting, orders)
-        });
+        let verdict = self
+            .step(|policy, now, purse, orders| policy.taken(now, purse.market(), sighting, orders));
         if verdict == Verdict::Park {
             self.park(worker);
         }

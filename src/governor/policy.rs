@@ -4,94 +4,22 @@
 //! drives it serialises the events and carries the [`Orders`] out.
 
 mod growth;
+mod interface;
 mod knobs;
 mod release;
 mod roster;
+mod slack;
+mod sweep;
 
 #[cfg(test)]
 mod tests;
 
 use crate::jobserver::{Demand, Market};
 use growth::Growth;
+pub(crate) use interface::{Judged, Orders, Ran, Sighting, Tally, Verdict, Wake};
 pub(crate) use knobs::{Knobs, Nanos};
 use release::Release;
 use roster::Roster;
-
-/// What a worker in the gate is to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-pub(crate) enum Verdict {
-    /// Go back to rayon, funded.
-    Stay,
-    /// Block until woken; the worker's fund is no longer its own.
-    Park,
-}
-
-/// Why a parked worker is woken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wake {
-    /// It is admitted: go back to rayon.
-    Work,
-    /// It is admitted to run what lies in its own queues, then to report.
-    Turn,
-    /// The pool has ended: go back to rayon and leave.
-    Leave,
-}
-
-/// How busy a worker was since it was last seen in a probe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Judged {
-    /// It ran for a good part of that time: a probe between two short jobs does not make it idle.
-    Active,
-    /// It hardly ran.
-    Quiet,
-    /// It was last seen too long ago to tell. The next probe will.
-    Unknown,
-}
-
-/// A worker that took a probe.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Sighting {
-    pub(crate) worker: usize,
-    /// Whether it waits for a latch of its own. A hint: only priorities depend on it.
-    pub(crate) nested: bool,
-    pub(crate) judged: Judged,
-}
-
-/// Whether a pool's only admitted worker has run since the last beat.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ran {
-    Yes,
-    No,
-    /// The first beat after a probe, which itself makes the worker run: only the next one counts.
-    Unsettled,
-    /// This system does not tell.
-    Unknown,
-}
-
-/// What the driver is to do after an event, in any order but before the next event.
-#[derive(Debug, Default)]
-pub(crate) struct Orders {
-    pub(crate) wake: Vec<(usize, Wake)>,
-    /// Take up to this many funds without waiting, and answer with [`Policy::supplied`].
-    pub(crate) take: usize,
-    /// Give this many funds back.
-    pub(crate) give: usize,
-    /// Post this many probes.
-    pub(crate) posts: usize,
-}
-
-/// Counters for whoever looks; no decision depends on them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Tally {
-    pub(crate) admissions: u64,
-    pub(crate) retirements: u64,
-    pub(crate) handovers: u64,
-    pub(crate) turns: u64,
-    pub(crate) probes: u64,
-    pub(crate) failed_trials: u64,
-    pub(crate) peak: usize,
-}
 
 /// Where the pool stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -326,40 +254,6 @@ impl Policy {
         }
     }
 
-    /// A worker has run what lay in its own queues. `ran` says whether there was anything.
-    pub(crate) fn turned(
-        &mut self,
-        now: Nanos,
-        market: Market,
-        worker: usize,
-        ran: bool,
-        out: &mut Orders,
-    ) -> Verdict {
-        debug_assert!(self.turning > 0, "a turn ended that never began");
-        self.turning -= 1;
-        if self.ended {
-            return Verdict::Stay;
-        }
-        if ran {
-            self.touch(now);
-        }
-        if let Some(next) = self.roster.take_stale(self.sweep_to) {
-            self.roster.park_cold(worker, self.epoch);
-            self.turn(now, next, out);
-            return Verdict::Park;
-        }
-        if self.phase == Phase::Slack {
-            self.probe_at = None;
-            self.listen_later(now);
-        }
-        if market.rival_starving || (self.admitted == 1 && self.floor() == 0) {
-            self.roster.park_cold(worker, self.epoch);
-            self.retire(now, out);
-            return Verdict::Park;
-        }
-        Verdict::Stay
-    }
-
     /// Funds have come: `got` of the `asked` that an order to take was about, or what the ledger
     /// granted of what the pool wants (`asked` is then 0).
     pub(crate) fn supplied(&mut self, now: Nanos, asked: usize, got: usize, out: &mut Orders) {
@@ -573,11 +467,8 @@ impl Policy {
         self.tally.admissions += 1;
         self.tally.peak = self.tally.peak.max(self.admitted);
         if self.phase == Phase::Dormant {
-            self.phase = if self.probes > 0 {
-                Phase::Listening { since: now }
-            } else {
-                Phase::Slack
-            };
+            self.phase =
+                if self.probes > 0 { Phase::Listening { since: now } } else { Phase::Slack };
             self.touch(now);
             self.look = self.knobs.look.0;
             self.pressing = false;
@@ -655,128 +546,6 @@ impl Policy {
         let parked = self.roster.len();
         if parked > 0 && self.growth.due().is_some_and(|at| at <= now) {
             out.take += self.growth.step().min(parked);
-        }
-    }
-
-    fn sweep_is_due(&self, now: Nanos) -> bool {
-        let stale = self.roster.any_stale(self.epoch);
-        let soon = self.broadcast || now >= self.slack_since + self.knobs.sweep;
-        self.turning == 0 && (self.rotate || (stale && soon))
-    }
-
-    /// Parks an idle worker and lets every parked one look at its own queues, one after another
-    /// on the same fund.
-    fn begin_sweep(
-        &mut self,
-        now: Nanos,
-        worker: usize,
-        nested: bool,
-        out: &mut Orders,
-    ) -> Verdict {
-        self.broadcast = false;
-        self.rotate = false;
-        self.sweep_to = self.epoch;
-        let Some(first) = self.roster.take_oldest() else {
-            return Verdict::Stay;
-        };
-        self.park(now, worker, nested);
-        self.settle(now);
-        self.turn(now, first, out);
-        Verdict::Park
-    }
-
-    fn turn(&mut self, now: Nanos, worker: usize, out: &mut Orders) {
-        self.tally.turns += 1;
-        self.turning += 1;
-        // A turn takes a few microseconds unless there was work: then more workers may be of use.
-        self.probe_at = Some(now + 4 * self.knobs.tau);
-        out.wake.push((worker, Wake::Turn));
-    }
-
-    fn slack_deadline(&self) -> Option<Nanos> {
-        let mut at = Nanos::MAX;
-        let mut consider = |candidate: Nanos| at = at.min(candidate);
-        if let Some(look) = self.roster.next_look() {
-            consider(look);
-        }
-        if self.turning == 0 && self.roster.any_stale(self.epoch) {
-            consider(self.slack_since + self.knobs.sweep);
-        }
-        if self.admitted > self.floor() {
-            consider(self.release_due());
-        }
-        if let Some(probe) = self.probe_at {
-            consider(probe);
-        }
-        if self.keeps_watch() {
-            consider(self.beat_at);
-        }
-        (at != Nanos::MAX).then_some(at)
-    }
-
-    /// When idle tokens are looked at next.
-    fn release_due(&self) -> Nanos {
-        if self.draining {
-            return self.release.not_before();
-        }
-        let patience = self.slack_since + self.knobs.patience;
-        patience.max(self.release.not_before())
-    }
-
-    /// What a slack pool does when its time has come.
-    fn tend(&mut self, now: Nanos, market: Market, ran: Ran, out: &mut Orders) {
-        if market.rival_starving
-            || self.sweep_is_due(now)
-            || self.roster.next_look().is_some_and(|at| at <= now)
-            || self.probe_at.is_some_and(|at| at <= now)
-        {
-            self.post(now, 1, out);
-        } else if self.admitted > self.floor() && now >= self.release_due() {
-            self.give_way(now, market, out);
-        } else if self.watches(now) {
-            self.beat(now, ran, out);
-        }
-    }
-
-    /// What becomes of tokens that have been idle for a while.
-    fn give_way(&mut self, now: Nanos, market: Market, out: &mut Orders) {
-        self.growth.withdraw();
-        let spare = self.admitted - self.floor();
-        let until = self.slack_since + self.knobs.hold;
-        let round = if self.draining || now >= until {
-            self.release.everything(spare)
-        } else if market.contended() {
-            self.release.next_round(spare)
-        } else {
-            self.release.postpone((now + self.knobs.patience).min(until));
-            return;
-        };
-        self.post(now, round, out);
-    }
-
-    /// A heartbeat of the lookout: has anybody called whom we did not see?
-    fn beat(&mut self, now: Nanos, ran: Ran, out: &mut Orders) {
-        self.growth.withdraw();
-        match ran {
-            Ran::Yes | Ran::Unknown => {
-                if ran == Ran::Yes {
-                    self.touch(now);
-                } else {
-                    self.beat = (self.beat * 2).min(self.knobs.beat.1);
-                    self.rotate = self.roster.len() > 0;
-                }
-                self.post(now, 1, out);
-            }
-            Ran::Unsettled => self.beat_at = now + self.beat,
-            Ran::No => {
-                self.beat = (self.beat * 2).min(self.knobs.beat.1);
-                self.beat_at = now + self.beat;
-                self.quiet_beats += 1;
-                if self.quiet_beats.is_multiple_of(self.knobs.rotation) && self.roster.len() > 0 {
-                    self.rotate = true;
-                    self.post(now, 1, out);
-                }
-            }
         }
     }
 }

@@ -62,9 +62,7 @@ fn interpret(value: &OsStr) -> Option<Meaning> {
     match auth {
         Some(_) if dry => Some(Meaning::Off),
         Some(auth) => Some(address(auth)),
-        None if options().filter(|word| is_job_count(word)).next_back()? == "-j1" => {
-            Some(Meaning::Alone)
-        }
+        None if options().rfind(|word| is_job_count(word))? == "-j1" => Some(Meaning::Alone),
         None => None,
     }
 }
@@ -78,9 +76,9 @@ fn address(auth: &str) -> Meaning {
     if let Some(path) = auth.strip_prefix("fifo:") {
         return Meaning::Fifo(PathBuf::from(path));
     }
-    let numbers = auth.split_once(',').and_then(|(read, write)| {
-        Some((read.parse::<i32>().ok()?, write.parse::<i32>().ok()?))
-    });
+    let numbers = auth
+        .split_once(',')
+        .and_then(|(read, write)| Some((read.parse::<i32>().ok()?, write.parse::<i32>().ok()?)));
     match numbers {
         Some((read, write)) if read < 0 || write < 0 => Meaning::Off,
         Some((read, write)) => Meaning::Descriptors(read, write),

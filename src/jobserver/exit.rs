@@ -40,7 +40,9 @@ extern "C" fn at_exit() {
     // Whoever exits while it holds the lock waits for itself in vain otherwise.
     let Some(ledgers) = LEDGERS.try_lock() else { return };
     for (owner, ledger) in ledgers.iter() {
-        if *owner == me && let Some(ledger) = ledger.upgrade() {
+        if *owner == me
+            && let Some(ledger) = ledger.upgrade()
+        {
             ledger.close_at_exit();
         }
     }

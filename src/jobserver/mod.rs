@@ -16,9 +16,9 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Condvar, Mutex};
 
-pub(crate) use book::{Demand, Fund as AnyFund};
 #[cfg(test)]
 pub(crate) use book::{Book, Offer};
+pub(crate) use book::{Demand, Fund as AnyFund};
 use environment::{Meaning, Mention};
 use error::Cause;
 pub use error::JobserverError;

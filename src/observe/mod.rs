@@ -37,7 +37,8 @@ pub struct Stats {
 
 impl Stats {
     pub(crate) fn new(tally: Tally, admitted: usize, overcommits: u64) -> Self {
-        let Tally { admissions, retirements, handovers, turns, probes, failed_trials, peak } = tally;
+        let Tally { admissions, retirements, handovers, turns, probes, failed_trials, peak } =
+            tally;
         Stats {
             admitted,
             peak,

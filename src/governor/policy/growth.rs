@@ -18,14 +18,7 @@ pub(crate) struct Growth {
 
 impl Growth {
     pub(crate) fn new(bounds: (Nanos, Nanos)) -> Self {
-        Growth {
-            step: 1,
-            backoff: bounds.0,
-            bounds,
-            not_before: 0,
-            trial: false,
-            asked: 0,
-        }
+        Growth { step: 1, backoff: bounds.0, bounds, not_before: 0, trial: false, asked: 0 }
     }
 
     /// How many workers the next round would add.

@@ -106,11 +106,7 @@ impl Roster {
 
     /// The longest-parked worker, if it has not seen its queues since `epoch` began.
     pub(crate) fn take_stale(&mut self, epoch: u64) -> Option<usize> {
-        if self.any_stale(epoch) {
-            self.take_oldest()
-        } else {
-            None
-        }
+        if self.any_stale(epoch) { self.take_oldest() } else { None }
     }
 
     /// The longest-parked cold worker.

@@ -1,0 +1,1 @@
+//! The hand-off between workers, in every interleaving.

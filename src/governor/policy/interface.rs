@@ -1,0 +1,77 @@
+//! What goes into the policy and what comes out: plain data.
+
+/// What a worker in the gate is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Verdict {
+    /// Go back to rayon, funded.
+    Stay,
+    /// Block until woken; the worker's fund is no longer its own.
+    Park,
+}
+
+/// Why a parked worker is woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wake {
+    /// It is admitted: go back to rayon.
+    Work,
+    /// It is admitted to run what lies in its own queues, then to report.
+    Turn,
+    /// The pool has ended: go back to rayon and leave.
+    Leave,
+}
+
+/// How busy a worker was since it was last seen in a probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Judged {
+    /// It ran for a good part of that time: a probe between two short jobs does not make it idle.
+    Active,
+    /// It hardly ran.
+    Quiet,
+    /// It was last seen too long ago to tell. The next probe will.
+    Unknown,
+}
+
+/// A worker that took a probe.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sighting {
+    pub(crate) worker: usize,
+    /// Whether it waits for a latch of its own. A hint: only priorities depend on it.
+    pub(crate) nested: bool,
+    pub(crate) judged: Judged,
+}
+
+/// Whether a pool's only admitted worker has run since the last beat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ran {
+    Yes,
+    No,
+    /// The first beat after a probe, which itself makes the worker run: only the next one counts.
+    Unsettled,
+    /// This system does not tell.
+    Unknown,
+}
+
+/// What the driver is to do after an event, in any order but before the next event.
+#[derive(Debug, Default)]
+pub(crate) struct Orders {
+    pub(crate) wake: Vec<(usize, Wake)>,
+    /// Take up to this many funds without waiting, and answer with [`Policy::supplied`].
+    pub(crate) take: usize,
+    /// Give this many funds back.
+    pub(crate) give: usize,
+    /// Post this many probes.
+    pub(crate) posts: usize,
+}
+
+/// Counters for whoever looks; no decision depends on them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) admissions: u64,
+    pub(crate) retirements: u64,
+    pub(crate) handovers: u64,
+    pub(crate) turns: u64,
+    pub(crate) probes: u64,
+    pub(crate) failed_trials: u64,
+    pub(crate) peak: usize,
+}

@@ -1,0 +1,93 @@
+//! What a slack pool does in time: look after parked workers, give idle tokens back, keep watch.
+
+use super::{Nanos, Orders, Policy, Ran};
+use crate::jobserver::Market;
+
+impl Policy {
+    pub(super) fn slack_deadline(&self) -> Option<Nanos> {
+        let mut at = Nanos::MAX;
+        let mut consider = |candidate: Nanos| at = at.min(candidate);
+        if let Some(look) = self.roster.next_look() {
+            consider(look);
+        }
+        if self.turning == 0 && self.roster.any_stale(self.epoch) {
+            consider(self.slack_since + self.knobs.sweep);
+        }
+        if self.admitted > self.floor() {
+            consider(self.release_due());
+        }
+        if let Some(probe) = self.probe_at {
+            consider(probe);
+        }
+        if self.keeps_watch() {
+            consider(self.beat_at);
+        }
+        (at != Nanos::MAX).then_some(at)
+    }
+
+    /// When idle tokens are looked at next.
+    fn release_due(&self) -> Nanos {
+        if self.draining {
+            return self.release.not_before();
+        }
+        let patience = self.slack_since + self.knobs.patience;
+        patience.max(self.release.not_before())
+    }
+
+    /// What a slack pool does when its time has come.
+    pub(super) fn tend(&mut self, now: Nanos, market: Market, ran: Ran, out: &mut Orders) {
+        if market.rival_starving
+            || self.sweep_is_due(now)
+            || self.roster.next_look().is_some_and(|at| at <= now)
+            || self.probe_at.is_some_and(|at| at <= now)
+        {
+            self.post(now, 1, out);
+        } else if self.admitted > self.floor() && now >= self.release_due() {
+            self.give_way(now, market, out);
+        } else if self.watches(now) {
+            self.beat(now, ran, out);
+        }
+    }
+
+    /// What becomes of tokens that have been idle for a while.
+    fn give_way(&mut self, now: Nanos, market: Market, out: &mut Orders) {
+        self.growth.withdraw();
+        let spare = self.admitted - self.floor();
+        let until = self.slack_since + self.knobs.hold;
+        let round = if self.draining || now >= until {
+            self.release.everything(spare)
+        } else if market.contended() {
+            self.release.next_round(spare)
+        } else {
+            self.release.postpone((now + self.knobs.patience).min(until));
+            return;
+        };
+        self.post(now, round, out);
+    }
+
+    /// A heartbeat of the lookout: has anybody called whom we did not see?
+    fn beat(&mut self, now: Nanos, ran: Ran, out: &mut Orders) {
+        self.growth.withdraw();
+        match ran {
+            Ran::Yes | Ran::Unknown => {
+                if ran == Ran::Yes {
+                    self.touch(now);
+                } else {
+                    self.beat = (self.beat * 2).min(self.knobs.beat.1);
+                    self.rotate = self.roster.len() > 0;
+                }
+                self.post(now, 1, out);
+            }
+            Ran::Unsettled => self.beat_at = now + self.beat,
+            Ran::No => {
+                self.beat = (self.beat * 2).min(self.knobs.beat.1);
+                self.beat_at = now + self.beat;
+                self.quiet_beats += 1;
+                if self.quiet_beats.is_multiple_of(self.knobs.rotation) && self.roster.len() > 0 {
+                    self.rotate = true;
+                    self.post(now, 1, out);
+                }
+            }
+        }
+    }
+}
