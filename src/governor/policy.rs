@@ -71,7 +71,7 @@ pub(crate) struct Policy {
     turning: usize,
     /// The next sweep is a single turn, of the worker parked longest.
     rotate: bool,
-    /// A broadcast was announced: sweep without waiting.
+    /// A broadcast was announced, or may have been what a lookout ran: sweep without waiting.
     broadcast: bool,
     growth: Growth,
     release: Release,
@@ -231,7 +231,7 @@ impl Policy {
         } else if !spare || judged != Judged::Quiet {
             false
         } else if self.release.pending() > 0 {
-            !nested || now >= self.slack_since + 4 * self.knobs.patience
+            !nested || now >= self.slack_since + 4 * self.patience()
         } else {
             on_trial && market.contended()
         };
@@ -394,6 +394,12 @@ impl Policy {
     /// workers are most likely asleep.
     fn tau(&self) -> Nanos {
         if self.called() { self.knobs.tau } else { 20 * self.knobs.tau }
+    }
+
+    /// How long idle tokens are kept that others may want.
+    fn patience(&self) -> Nanos {
+        let (without, within) = self.knobs.patience;
+        if self.engaged > 0 { within } else { without }
     }
 
     /// Whether the pool needs a fund and has none.

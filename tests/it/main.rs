@@ -1,4 +1,6 @@
 //! What a pool must do, whatever its width and budget.
 
 mod budget;
+mod mirror;
+mod process;
 mod support;

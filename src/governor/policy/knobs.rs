@@ -12,8 +12,9 @@ pub(crate) struct Knobs {
     /// How long a probe must lie untaken before every admitted worker counts as busy. An awake
     /// idle worker takes it within a few microseconds, one asleep in rayon within about 30.
     pub(crate) tau: Nanos,
-    /// How long a pool must have been slack before it gives up a token that others may want.
-    pub(crate) patience: Nanos,
+    /// How long a pool must have been slack before it gives up a token that others may want:
+    /// with no call known to be under way, and within one, where a serial phase may end any time.
+    pub(crate) patience: (Nanos, Nanos),
     /// How long idle tokens may be kept while nobody else wants one.
     pub(crate) hold: Nanos,
     /// How long after giving a token back the policy looks whether somebody took it.
@@ -22,7 +23,8 @@ pub(crate) struct Knobs {
     pub(crate) backoff: (Nanos, Nanos),
     /// Bounds of the pause between two looks of a parked nested worker at its latch.
     pub(crate) recheck: (Nanos, Nanos),
-    /// First and longest pause between probes that look for saturation while tokens are held idle.
+    /// First and longest pause between probes that look for saturation while some workers are
+    /// idle and others parked. It is the first as long as tokens are to be had for the latter.
     pub(crate) look: (Nanos, Nanos),
     /// First and longest beat at which a lookout is watched for calls that nobody announced. The
     /// longest leaves a bare `broadcast` time to be swept within 20 ms, and an idle global pool
@@ -38,14 +40,14 @@ impl Default for Knobs {
     fn default() -> Self {
         Knobs {
             tau: 50 * MICROSECOND,
-            patience: MILLISECOND,
+            patience: (MILLISECOND, 5 * MILLISECOND),
             hold: 30 * MILLISECOND,
             canary: 150 * MICROSECOND,
             backoff: (200 * MICROSECOND, 8 * MILLISECOND),
             recheck: (50 * MICROSECOND, 4 * MILLISECOND),
-            look: (MILLISECOND, 8 * MILLISECOND),
+            look: (500 * MICROSECOND, 4 * MILLISECOND),
             beat: (MILLISECOND, 18 * MILLISECOND),
-            sweep: MILLISECOND,
+            sweep: 2 * MILLISECOND,
             rotation: 64,
         }
     }

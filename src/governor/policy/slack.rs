@@ -30,7 +30,7 @@ impl Policy {
         if self.draining {
             return self.release.not_before();
         }
-        let patience = self.slack_since + self.knobs.patience;
+        let patience = self.slack_since + self.patience();
         patience.max(self.release.not_before())
     }
 
@@ -41,6 +41,9 @@ impl Policy {
             || self.roster.next_look().is_some_and(|at| at <= now)
             || self.probe_at.is_some_and(|at| at <= now)
         {
+            if market.lying > 0 {
+                self.look = self.knobs.look.0;
+            }
             self.post(now, 1, out);
         } else if self.admitted > self.floor() && now >= self.release_due() {
             self.give_way(now, market, out);
@@ -59,7 +62,7 @@ impl Policy {
         } else if market.contended() {
             self.release.next_round(spare)
         } else {
-            self.release.postpone((now + self.knobs.patience).min(until));
+            self.release.postpone((now + self.knobs.patience.0).min(until));
             return;
         };
         self.post(now, round, out);
@@ -72,6 +75,7 @@ impl Policy {
             Ran::Yes | Ran::Unknown => {
                 if ran == Ran::Yes {
                     self.touch(now);
+                    self.broadcast = true;
                 } else {
                     self.beat = (self.beat * 2).min(self.knobs.beat.1);
                     self.rotate = self.roster.len() > 0;

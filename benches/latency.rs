@@ -1,0 +1,2 @@
+//! How soon things happen; filled in below.
+fn main() {}

@@ -1,0 +1,4 @@
+//! What the examples have in common.
+
+pub(crate) mod trace;
+pub(crate) mod words;

@@ -1,0 +1,91 @@
+//! Random fork-join programs.
+
+use std::rc::Rc;
+
+use super::dice::Dice;
+use super::{MICROSECOND, MILLISECOND, Nanos};
+
+/// What a job does, one after another.
+pub(super) type Code = Rc<[Op]>;
+
+#[derive(Clone, Debug)]
+pub(super) enum Op {
+    /// Computes.
+    Compute(Nanos),
+    /// Waits for something that is no job: a file, a child.
+    Block(Nanos),
+    Join(Code, Code),
+    Scope(Vec<Code>),
+    /// `spawn` on a worker: nobody waits for the job, and no governor is told of it.
+    Spawn(Code),
+    /// `install` into another pool of the process.
+    Call(usize, Code),
+    /// `rayon::broadcast` on a worker, which no governor is told of.
+    Broadcast(Nanos),
+}
+
+/// What programs are made of.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Taste<'a> {
+    /// Pools that may be called from within.
+    pub(super) pools: &'a [usize],
+    /// Longest leaf.
+    pub(super) longest: Nanos,
+    pub(super) broadcasts: bool,
+    pub(super) spawns: bool,
+}
+
+/// Writes a program of about `size` leaves.
+pub(super) fn write(dice: &mut Dice, taste: Taste<'_>, size: usize) -> Code {
+    let mut ops = Vec::new();
+    let mut left = size.max(1);
+    while left > 0 {
+        let part = 1 + dice.below(left);
+        left -= part;
+        ops.push(op(dice, taste, part));
+    }
+    ops.into()
+}
+
+fn op(dice: &mut Dice, taste: Taste<'_>, size: usize) -> Op {
+    if size == 1 {
+        return match dice.below(24) {
+            0 | 1 => Op::Block(leaf(dice, taste)),
+            2 if taste.broadcasts => Op::Broadcast(leaf(dice, taste).min(200 * MICROSECOND)),
+            _ => Op::Compute(leaf(dice, taste)),
+        };
+    }
+    match dice.below(10) {
+        0..=4 => {
+            let left = 1 + dice.below(size - 1);
+            Op::Join(write(dice, taste, left), write(dice, taste, size - left))
+        }
+        5..=7 => {
+            let parts = 1 + dice.below(size.min(12));
+            Op::Scope((0..parts).map(|_| write(dice, taste, size / parts)).collect())
+        }
+        // What nobody waits for must not need a pool that may be gone by then.
+        8 if taste.spawns => Op::Spawn(write(dice, Taste { pools: &[], ..taste }, size)),
+        9 if !taste.pools.is_empty() => {
+            Op::Call(dice.pick(taste.pools), write(dice, taste, size))
+        }
+        _ => Op::Compute(leaf(dice, taste)),
+    }
+}
+
+fn leaf(dice: &mut Dice, taste: Taste<'_>) -> Nanos {
+    let most = dice.pick(&[2 * MICROSECOND, 20 * MICROSECOND, 200 * MICROSECOND, taste.longest]);
+    dice.between(0, most.min(taste.longest))
+}
+
+/// How long a program takes by itself, on pools of at most `workers` workers.
+pub(super) fn duration(code: &Code, workers: u64) -> Nanos {
+    let cost = |op: &Op| match op {
+        Op::Compute(time) | Op::Block(time) => *time,
+        Op::Join(left, right) => duration(left, workers) + duration(right, workers),
+        Op::Scope(parts) => parts.iter().map(|part| duration(part, workers)).sum(),
+        Op::Spawn(code) | Op::Call(_, code) => duration(code, workers),
+        Op::Broadcast(time) => (*time + MILLISECOND) * workers,
+    };
+    code.iter().map(cost).sum()
+}
