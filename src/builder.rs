@@ -355,14 +355,13 @@ impl Parts {
         build: impl FnOnce() -> Result<T, rayon_core::ThreadPoolBuildError>,
     ) -> Result<T, BuildError> {
         let governor = self.driver.governor();
-        if self.anchored && !self.adopts {
-            governor.anchor();
-        }
-        let built = build().inspect_err(|_| governor.abandon())?;
+        // Before any worker can come up, find the fund that is for this thread, and take it.
         if self.adopts {
             governor.adopt_current_thread();
+        } else if self.anchored {
+            governor.anchor();
         }
-        Ok(built)
+        Ok(build().inspect_err(|_| governor.abandon())?)
     }
 
     /// Starts the governor's thread.

@@ -1,4 +1,151 @@
 //! Stock rayon that runs only as wide as its jobserver tokens.
+//!
+//! A jobserver is how make, cargo and ninja share one number of jobs among the processes of a build:
+//! a process runs one job, and one more for each token it holds. This crate builds ordinary rayon
+//! pools, from the `rayon-core` of the registry and no fork, whose workers each need a token, or the
+//! process's *own slot*, to run. Tokens are asked for while there is work for more workers, and given
+//! back when workers have none.
+//!
+//! # Example
+//!
+//! One line makes all code that uses rayon's global pool follow the jobserver that the environment
+//! names. Without one it has a budget of the machine's cores.
+//!
+//! ```
+//! use rayon::prelude::*;
+//!
+//! rayon_jobserver::ThreadPoolBuilder::new().build_global()?;
+//!
+//! let sum: u64 = (1..=1_000_u64).into_par_iter().sum();
+//! assert_eq!(sum, 500_500);
+//! # Ok::<(), rayon_jobserver::BuildError>(())
+//! ```
+//!
+//! A pool of one's own, on a budget of one's own:
+//!
+//! ```
+//! use rayon_jobserver::{Jobserver, ThreadPoolBuilder};
+//!
+//! let pool = ThreadPoolBuilder::new().num_threads(8).jobserver(Jobserver::new(3)).build()?;
+//! assert_eq!(pool.join(|| 6 * 7, || "six by seven"), (42, "six by seven"));
+//! assert!(pool.stats().peak <= 4, "three tokens and the own slot");
+//! # Ok::<(), rayon_jobserver::BuildError>(())
+//! ```
+//!
+//! # Limits
+//!
+//! - **Busy workers are not stopped.** A token goes back when a worker has run out of work. A
+//!   process that is busy throughout keeps what it has.
+//! - **Jobs that need several live workers**, such as those that meet at a barrier, wait for ever
+//!   with fewer tokens than that, as in stock rayon with fewer threads.
+//! - **Blocked workers** keep their tokens; nothing detects them yet. One that waits for what only a
+//!   parked worker can do waits until there is a token for that one.
+//! - **Bare calls** into the global pool (`rayon::join` and all else that is not of this crate) are
+//!   noticed by a heartbeat. One worker takes them at once; others, and the copies of a
+//!   `rayon::broadcast`, may come later by a beat, which is 18 ms at most.
+//! - **Killed processes** lose the tokens they hold, and so do those that abort or end by a signal.
+//!   At a normal exit (`main` returns, or `exit` is called) everything is given back, save what came
+//!   through [`Jobserver::from_client`].
+//! - **`fork`** leaves a child without workers, as with rayon. It must not use the pools.
+//! - **Platforms**: only Linux is tested. The code for others has not been run.
+//!
+//! # What differs from rayon
+//!
+//! Names, arguments and results are rayon's own, and so is the behaviour wherever the table says
+//! "nothing".
+//!
+//! | [`ThreadPoolBuilder`] | differs in | because |
+//! |---|---|---|
+//! | [`jobserver`] | is new | a pool must know whose tokens it runs on; by default [`Jobserver::inherited`] |
+//! | [`num_threads`] | it is a cap | no more than tokens + 1 workers run at once; all threads are started |
+//! | [`thread_name`], [`stack_size`], [`spawn_handler`] | nothing | |
+//! | [`start_handler`] | nothing: every thread calls it as it starts | a worker waits for its token after the handler |
+//! | [`exit_handler`] | nothing: not called for the global pool, which never ends | |
+//! | [`panic_handler`] | nothing | |
+//! | [`use_current_thread`] | the thread keeps the own slot, or a token, until it next waits in the pool | it cannot be parked where it stands |
+//! | [`breadth_first`] | nothing; it is deprecated there too | |
+//! | [`build`], [`build_global`], [`build_scoped`] | the error is [`BuildError`] | the governor's thread may fail to start, too |
+//!
+//! | [`ThreadPool`] | differs in | because |
+//! |---|---|---|
+//! | [`stats`], [`ThreadPool::jobserver`] | are new | |
+//! | [`install`], [`join`], [`scope`], [`scope_fifo`], [`in_place_scope`], [`in_place_scope_fifo`] | from outside the pool, they may wait for another pool's token before they begin | the own slot is one for all pools of a jobserver |
+//! | [`spawn`], [`spawn_fifo`] | nothing: they return at once | |
+//! | [`broadcast`], [`spawn_broadcast`] | the copies may run one after the other; copies that wait for each other may wait for ever | with fewer tokens than workers, those that have run make way |
+//! | [`yield_now`], [`yield_local`] | nothing | |
+//! | [`current_num_threads`] | it is the cap, not what runs now | the number of tokens changes all the time; see [`Stats::admitted`] |
+//! | [`current_thread_index`], [`current_thread_has_pending_tasks`] | nothing | |
+//! | drop | nothing: it returns at once, and what was spawned still runs | |
+//!
+//! | functions | differ in | because |
+//! |---|---|---|
+//! | [`join`](crate::join()), [`scope`](crate::scope()), [`spawn`](crate::spawn()), [`broadcast`](crate::broadcast()) | rayon's own work too, and are noticed later | these tell the governor of the global pool at once |
+//! | [`install`](crate::install()) | rayon has it for owned pools only | announces a whole phase of the global pool |
+//!
+//! Left out are what rayon has marked as deprecated: `Configuration`, `initialize` and
+//! `ThreadPool::new`.
+//!
+//! [`jobserver`]: ThreadPoolBuilder::jobserver
+//! [`num_threads`]: ThreadPoolBuilder::num_threads
+//! [`thread_name`]: ThreadPoolBuilder::thread_name
+//! [`stack_size`]: ThreadPoolBuilder::stack_size
+//! [`spawn_handler`]: ThreadPoolBuilder::spawn_handler
+//! [`start_handler`]: ThreadPoolBuilder::start_handler
+//! [`exit_handler`]: ThreadPoolBuilder::exit_handler
+//! [`panic_handler`]: ThreadPoolBuilder::panic_handler
+//! [`use_current_thread`]: ThreadPoolBuilder::use_current_thread
+//! [`breadth_first`]: ThreadPoolBuilder::breadth_first
+//! [`build`]: ThreadPoolBuilder::build
+//! [`build_global`]: ThreadPoolBuilder::build_global
+//! [`build_scoped`]: ThreadPoolBuilder::build_scoped
+//! [`stats`]: ThreadPool::stats
+//! [`install`]: ThreadPool::install
+//! [`join`]: ThreadPool::join
+//! [`scope`]: ThreadPool::scope
+//! [`scope_fifo`]: ThreadPool::scope_fifo
+//! [`in_place_scope`]: ThreadPool::in_place_scope
+//! [`in_place_scope_fifo`]: ThreadPool::in_place_scope_fifo
+//! [`spawn`]: ThreadPool::spawn
+//! [`spawn_fifo`]: ThreadPool::spawn_fifo
+//! [`broadcast`]: ThreadPool::broadcast
+//! [`spawn_broadcast`]: ThreadPool::spawn_broadcast
+//! [`yield_now`]: ThreadPool::yield_now
+//! [`yield_local`]: ThreadPool::yield_local
+//! [`current_num_threads`]: ThreadPool::current_num_threads
+//! [`current_thread_index`]: ThreadPool::current_thread_index
+//! [`current_thread_has_pending_tasks`]: ThreadPool::current_thread_has_pending_tasks
+//!
+//! # Features
+//!
+//! None: there is nothing to switch on or off.
+//!
+//! # Minimum Rust version
+//!
+//! 1.95. A later one may be needed only by a new minor version.
+//!
+//! # How it works
+//!
+//! A worker that starts waits in its start handler until something pays for it. A thread of ours, the
+//! governor, keeps a tiny job, the probe, in rayon's queue of jobs from outside, which workers look
+//! into last. A probe that lies there untaken means that all running workers are busy: the governor
+//! asks for a token and lets one more worker go. A worker that takes the probe has found nothing else
+//! to do. There it sleeps on in rayon for a while, or is parked inside the probe, and its token goes
+//! to another worker or back to the jobserver.
+//!
+//! The protocol, and why it does not get stuck, is told in `src/governor/README.md`.
+//!
+//! # Questions
+//!
+//! **Why is there one worker awake in the global pool?** It is not awake: it sleeps in rayon, on the
+//! own slot, so that bare calls always find somebody. In a pool of one's own, whose calls are all seen,
+//! no worker needs to.
+//!
+//! **Which environment variables count?** For the jobserver `CARGO_MAKEFLAGS`, `MAKEFLAGS` and
+//! `MFLAGS`; for the number of threads `RAYON_NUM_THREADS`, as in rayon.
+//!
+//! **What if the jobserver goes away?** What runs on the own slot runs on, and so the work ends.
+//!
+//! **How do I see what a pool does?** [`ThreadPool::stats`] and [`global::stats`].
 
 mod builder;
 mod error;
@@ -17,3 +164,8 @@ pub use jobserver::{Jobserver, JobserverError, Token};
 pub use observe::Stats;
 pub use pool::ThreadPool;
 pub use rayon_core::{BroadcastContext, Scope, ScopeFifo, ThreadBuilder, Yield};
+
+/// Tests the examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

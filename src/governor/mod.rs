@@ -5,22 +5,21 @@
 pub(crate) mod policy;
 mod purse;
 
-use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_utils::CachePadded;
 use crossbeam_utils::sync::{Parker as ThreadParker, Unparker};
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::gate::activity::{Usage, Watch, thread_id};
+use crate::gate::activity::{Seat, Watch};
 use crate::gate::depth::{self, Attendant};
 use crate::gate::{Parker, run_own_jobs};
 use crate::jobserver::{Demand, Fund, Holder, Ledger};
 use crate::observe::Stats;
-use policy::{Judged, Knobs, Nanos, Orders, Policy, Ran, Sighting, Verdict, Wake};
+use policy::{Knobs, Nanos, Orders, Policy, Ran, Sighting, Verdict, Wake};
 use purse::Purse;
 
 /// Called on each worker as it starts, with its index: the user's own start handler.
@@ -29,11 +28,6 @@ pub(crate) type StartHook = Box<dyn Fn(usize) + Send + Sync>;
 /// Puts a probe into the injector of the governor's pool.
 pub(crate) type Post = Box<dyn Fn() + Send>;
 
-thread_local! {
-    /// What this worker had used up when it was last seen in a probe.
-    static LAST_SEEN: Cell<Option<Usage>> = const { Cell::new(None) };
-}
-
 /// One pool's governor.
 ///
 /// Lock order: `state` comes before the ledger's lock, and no other governor's. What may call
@@ -41,8 +35,7 @@ thread_local! {
 pub(crate) struct Governor {
     state: Mutex<State>,
     parkers: Box<[CachePadded<Parker>]>,
-    /// The kernel's number of each worker's thread.
-    threads: Box<[AtomicI32]>,
+    seats: Box<[Seat]>,
     start_hook: Option<StartHook>,
     ledger: Arc<Ledger>,
     unparker: Unparker,
@@ -100,7 +93,7 @@ impl Governor {
                 watch: Watch::default(),
             }),
             parkers: (0..workers).map(|_| CachePadded::new(Parker::new())).collect(),
-            threads: (0..workers).map(|_| AtomicI32::new(0)).collect(),
+            seats: (0..workers).map(|_| Seat::default()).collect(),
             start_hook,
             ledger: Arc::clone(ledger),
             unparker: parker.unparker().clone(),
@@ -130,7 +123,7 @@ impl Governor {
 
     /// Makes the current thread, which nobody can park where it stands, a worker.
     pub(crate) fn adopt_current_thread(&self) {
-        self.threads[0].store(thread_id(), Ordering::Relaxed);
+        self.seats[0].occupy();
         self.step(|_, _, _, orders| orders.take += 1);
         let mut state = self.state.lock();
         let now = self.now();
@@ -202,6 +195,9 @@ impl Governor {
             policy.supplied(now, 0, granted, orders);
         }
         *posts += std::mem::take(&mut orders.posts);
+        if std::mem::take(&mut orders.survey) {
+            self.seats.iter().for_each(Seat::survey);
+        }
         let give = purse.withdraw(std::mem::take(&mut orders.give));
         debug_assert_eq!(purse.len(), policy.funds(), "the purse and the policy disagree");
         let earlier = match (policy.deadline(), *asleep_until) {
@@ -248,9 +244,7 @@ impl Governor {
     fn tick(&self, state: &mut State, now: Nanos) {
         let State { policy, orders, purse, watch, .. } = state;
         let ran = match policy.lookout() {
-            Some(worker) if policy.watches(now) => {
-                watch.look(self.threads[worker].load(Ordering::Relaxed))
-            }
+            Some(worker) if policy.watches(now) => watch.look(worker, &self.seats[worker]),
             _ => Ran::Unknown,
         };
         policy.tick(now, purse.market(), ran, orders);
@@ -259,7 +253,7 @@ impl Governor {
 
 impl Attendant for Governor {
     fn worker_started(&self, index: usize) {
-        self.threads[index].store(thread_id(), Ordering::Relaxed);
+        self.seats[index].occupy();
         if let Some(hook) = &self.start_hook {
             hook(index);
         }
@@ -271,10 +265,7 @@ impl Attendant for Governor {
 
     fn probe_taken(&self, depth: Option<usize>) {
         let worker = rayon_core::current_thread_index().expect("only workers run jobs");
-        let usage = Usage::now();
-        // Where the system does not tell, a probe taken must do for a sign of idleness.
-        let judged = usage.map_or(Judged::Quiet, |usage| usage.judge(LAST_SEEN.get()));
-        LAST_SEEN.set(usage);
+        let judged = self.seats[worker].judge_self();
         let sighting = Sighting { worker, nested: depth::is_nested(depth), judged };
         let verdict = self
             .step(|policy, now, purse, orders| policy.taken(now, purse.market(), sighting, orders));

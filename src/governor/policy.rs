@@ -12,6 +12,8 @@ mod slack;
 mod sweep;
 
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod tests;
 
 use crate::jobserver::{Demand, Market};
@@ -28,8 +30,9 @@ enum Phase {
     Dormant,
     /// A probe has lain in the injector since then; too short to conclude anything.
     Listening { since: Nanos },
-    /// A probe has lain in the injector for `tau`: every admitted worker is busy.
-    Saturated,
+    /// A probe has lain in the injector since then, for `tau` or longer: every admitted worker is
+    /// busy.
+    Saturated { since: Nanos },
     /// No probe lies in the injector: some admitted worker was idle when it took the last one.
     Slack,
 }
@@ -67,6 +70,8 @@ pub(crate) struct Policy {
     epoch: u64,
     /// The epoch up to which the sweep under way brings the parked workers.
     sweep_to: u64,
+    /// Since when parked workers wait for a turn, or the last sweep began.
+    unswept_since: Nanos,
     /// Turns under way.
     turning: usize,
     /// The next sweep is a single turn, of the worker parked longest.
@@ -81,9 +86,18 @@ pub(crate) struct Policy {
     beat: Nanos,
     beat_at: Nanos,
     quiet_beats: u32,
+    /// This system does not tell whether a lookout runs.
+    blind: bool,
+    /// Sweeps since the last activity beyond the first.
+    resweeps: u32,
     /// Whether a pool without funds presses for one, or else when it begins to.
     pressing: bool,
     press_at: Nanos,
+    /// The pool gave up its last fund although it had a use for it.
+    made_way: bool,
+    /// Whoever took the last probe did so within a wait: what it waits for may be for others to
+    /// run, though nobody outside waits with it.
+    waiting: bool,
     tally: Tally,
 }
 
@@ -107,6 +121,7 @@ impl Policy {
             slack_since: 0,
             epoch: 1,
             sweep_to: 0,
+            unswept_since: 0,
             turning: 0,
             rotate: false,
             broadcast: false,
@@ -117,8 +132,12 @@ impl Policy {
             beat: knobs.beat.0,
             beat_at: 0,
             quiet_beats: 0,
+            blind: false,
+            resweeps: 0,
             pressing: false,
             press_at: 0,
+            made_way: false,
+            waiting: false,
             tally: Tally::default(),
         }
     }
@@ -162,7 +181,7 @@ impl Policy {
             Phase::Slack if self.roster.len() > 0 => {
                 self.probe_by(now.max(self.last_post + self.knobs.look.0));
             }
-            Phase::Slack | Phase::Listening { .. } | Phase::Saturated => {}
+            Phase::Slack | Phase::Listening { .. } | Phase::Saturated { .. } => {}
         }
     }
 
@@ -197,6 +216,7 @@ impl Policy {
             return Verdict::Stay;
         }
         let Sighting { worker, nested, judged } = sighting;
+        self.waiting = nested;
         // With no call from outside under way, whatever the worker did is over.
         let judged = if self.called() { judged } else { Judged::Quiet };
         // On a crowded machine a probe lies long before an idle worker gets to run: only one that
@@ -205,8 +225,16 @@ impl Policy {
         if worked {
             self.look = self.knobs.look.0;
         }
-        if worked || judged == Judged::Active {
-            self.touch(now);
+        match judged {
+            Judged::Active => self.touch(now),
+            Judged::Unknown if worked && self.engaged > 0 => self.touch(now),
+            Judged::Unknown if self.probe_has_lain_long(now) => self.touch(now),
+            Judged::Unknown if worked => {
+                // It may have run, or been woken in passing: enough for a sweep and a short delay.
+                self.epoch += 1;
+                self.release.postpone(now + self.knobs.patience.0);
+            }
+            Judged::Unknown | Judged::Quiet => {}
         }
         if worked || !nested {
             self.roster.progressed(worker);
@@ -239,7 +267,12 @@ impl Policy {
             self.release.gave();
             self.park(now, worker, nested);
             self.retire(now, out);
-            self.settle(now);
+            let more = self.release.burst(self.probes);
+            if more > 0 && self.admitted > self.floor() {
+                self.post(now, more, out);
+            } else {
+                self.settle(now);
+            }
             return Verdict::Park;
         }
         self.settle(now);
@@ -267,7 +300,7 @@ impl Policy {
                 None => return,
             }
         }
-        if self.phase == Phase::Saturated {
+        if matches!(self.phase, Phase::Saturated { .. }) {
             let room = (self.funds - self.admitted).min(self.roster.len());
             for _ in 0..room {
                 if let Some(worker) = self.roster.take_best() {
@@ -295,14 +328,15 @@ impl Policy {
     pub(crate) fn tick(&mut self, now: Nanos, market: Market, ran: Ran, out: &mut Orders) {
         match self.phase {
             Phase::Dormant => self.pressing |= now >= self.press_at,
-            Phase::Listening { .. } if self.probe_has_matured(now) => {
-                self.phase = Phase::Saturated;
+            Phase::Listening { since } if self.probe_has_matured(now) => {
+                self.phase = Phase::Saturated { since };
+                self.release.reset();
                 self.look = self.knobs.look.0;
                 self.growth.confirmed(now, self.workers);
                 self.grow(now, out);
             }
             Phase::Listening { .. } => {}
-            Phase::Saturated => self.grow(now, out),
+            Phase::Saturated { .. } => self.grow(now, out),
             Phase::Slack => self.tend(now, market, ran, out),
         }
     }
@@ -330,8 +364,8 @@ impl Policy {
             _ if self.ended => None,
             Phase::Dormant => (self.starves() && !self.pressing).then_some(self.press_at),
             Phase::Listening { since } => (self.waking == 0).then_some(since + self.tau()),
-            Phase::Saturated if self.roster.len() == 0 => None,
-            Phase::Saturated => self.growth.due(),
+            Phase::Saturated { .. } if self.roster.len() == 0 => None,
+            Phase::Saturated { .. } => self.growth.due(),
             Phase::Slack => self.slack_deadline(),
         }
     }
@@ -380,6 +414,7 @@ impl Policy {
         let needed = self.anchored
             || self.engaged > 0
             || self.turning > 0
+            || self.waiting
             || self.roster.any_nested()
             || self.roster.any_stale(self.epoch);
         usize::from(needed)
@@ -390,10 +425,14 @@ impl Policy {
         self.anchored || self.engaged > 0
     }
 
-    /// How long a probe must lie untaken. Without a call under way nothing is urgent, and the
-    /// workers are most likely asleep.
+    /// How long a probe must lie untaken.
+    ///
+    /// Much longer where the workers are most likely asleep, without a call under way, while their
+    /// tokens go back, or while a lookout is but checked on: on a crowded machine they are slow to
+    /// wake, and a pool that took them for busy would fetch tokens for nothing.
     fn tau(&self) -> Nanos {
-        if self.called() { self.knobs.tau } else { 20 * self.knobs.tau }
+        let asleep = !self.called() || self.release.pending() > 0 || self.quiet_beats > 0;
+        if asleep { 20 * self.knobs.tau } else { self.knobs.tau }
     }
 
     /// How long idle tokens are kept that others may want.
@@ -409,23 +448,35 @@ impl Policy {
 
     /// Whether all that is left of the pool is one worker that must not be parked.
     fn keeps_watch(&self) -> bool {
-        self.admitted == 1 && self.floor() == 1
+        self.admitted == 1 && self.turning == 0 && self.floor() == 1
     }
 
     fn probe_has_matured(&self, now: Nanos) -> bool {
         match self.phase {
             Phase::Listening { since } => self.waking == 0 && now >= since + self.tau(),
-            Phase::Saturated => true,
+            Phase::Saturated { .. } => true,
             Phase::Dormant | Phase::Slack => false,
+        }
+    }
+
+    /// Whether a probe has lain for so long that even on a crowded machine somebody must be busy.
+    fn probe_has_lain_long(&self, now: Nanos) -> bool {
+        match self.phase {
+            Phase::Saturated { since } => now >= since + 20 * self.knobs.tau,
+            Phase::Listening { .. } | Phase::Dormant | Phase::Slack => false,
         }
     }
 
     /// Notes activity: nothing that was parked before has seen what it may have brought.
     fn touch(&mut self, now: Nanos) {
         self.slack_since = now;
+        if !self.roster.any_stale(self.epoch) {
+            self.unswept_since = now;
+        }
         self.epoch += 1;
         self.release.reset();
         self.quiet_beats = 0;
+        self.resweeps = 0;
         self.beat = self.knobs.beat.0;
         self.beat_at = now + self.beat;
     }
@@ -462,9 +513,15 @@ impl Policy {
             return;
         }
         self.phase = Phase::Slack;
-        self.beat_at = now + self.beat;
+        self.watch_from(now);
         self.listen_later(now);
         self.release.answered(now + self.knobs.canary);
+    }
+
+    /// Plans the next look at the lookout, which has just run on our account.
+    fn watch_from(&mut self, now: Nanos) {
+        // One that cannot be watched is woken at every beat instead, however soon it sleeps.
+        self.beat_at = now + if self.blind { self.beat } else { self.knobs.settle };
     }
 
     /// Accounts for a worker that is admitted where it stands.
@@ -475,7 +532,11 @@ impl Policy {
         if self.phase == Phase::Dormant {
             self.phase =
                 if self.probes > 0 { Phase::Listening { since: now } } else { Phase::Slack };
-            self.touch(now);
+            // A pool that made way goes on where it was. Were it to count as active, pools that
+            // hand one fund round would never get to their sweeps, and never come to rest.
+            if !std::mem::take(&mut self.made_way) {
+                self.touch(now);
+            }
             self.look = self.knobs.look.0;
             self.pressing = false;
             // The call that brought us here may still be on its way into the injector, where a
@@ -516,6 +577,7 @@ impl Policy {
         self.tally.retirements += 1;
         self.admitted -= 1;
         self.funds -= 1;
+        self.waiting = false;
         out.give += 1;
         if self.admitted == 0 {
             self.phase = Phase::Dormant;
@@ -524,6 +586,7 @@ impl Policy {
             self.rotate = false;
             self.probe_at = None;
             self.pressing = false;
+            self.made_way = self.floor() > 0;
             // A pool that made way for a starving one looks after itself again before long.
             let next_look = self.roster.next_look().unwrap_or(Nanos::MAX);
             self.press_at = (now + self.beat).min(next_look).max(now + self.knobs.recheck.0);

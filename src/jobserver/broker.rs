@@ -9,9 +9,8 @@ use super::ledger::Ledger;
 
 /// Starts and stops the waiting thread.
 ///
-/// The thread waits in a blocking read: the kernel wakes one such reader for each token, in
-/// order, while those that poll are woken all at once and come too late. A read cannot be
-/// withdrawn, so a token that nobody wants any more when it comes goes straight back.
+/// A wait is not withdrawn when nobody wants a token any more: the next one that comes goes
+/// straight back.
 #[derive(Debug, Default)]
 pub(super) struct Broker {
     shared: Arc<Shared>,
@@ -60,10 +59,10 @@ impl Shared {
                 if ledger.shortfall() == 0 {
                     break;
                 }
-                match ledger.source().wait() {
-                    Ok(token) => ledger.arrived(token),
+                let outcome = ledger.source().wait().and_then(|token| ledger.arrived(token));
+                if outcome.is_err() {
                     // The connection is broken for good: nothing will come of further calls.
-                    Err(_) => return,
+                    return;
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! What this process holds of one jobserver: its own slot and its tokens.
 
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -182,6 +183,8 @@ impl Ledger {
     pub(super) fn close_at_exit(&self) {
         let mut state = self.state.lock();
         state.closed = true;
+        // First, or what is given back may be announced to our own broker.
+        self.source.leave();
         for byte in state.out.drain_bytes() {
             self.write(RawToken::Byte(byte));
         }
@@ -193,17 +196,27 @@ impl Ledger {
         if state.closed { 0 } else { state.book.shortfall() }
     }
 
-    /// A token that the broker has waited for has come.
-    pub(super) fn arrived(&self, token: RawToken) {
-        {
+    /// A token that the broker has waited for has come, or may lie there to be taken.
+    pub(super) fn arrived(&self, token: Option<RawToken>) -> io::Result<()> {
+        let token = {
             let mut state = self.state.lock();
-            if state.closed {
-                self.write(token);
-                return;
-            }
-            state.out.add(&token);
+            let token = match token {
+                None if state.closed => None,
+                // Subtle: under the lock, else what is read and not yet noted when the process
+                // ends would be lost.
+                None => self.source.try_take()?,
+                Some(token) if state.closed => {
+                    self.write(token);
+                    None
+                }
+                read => read,
+            };
+            token.inspect(|token| state.out.add(token))
+        };
+        if let Some(token) = token {
+            self.give(AnyFund::Token(token));
         }
-        self.give(AnyFund::Token(token));
+        Ok(())
     }
 
     /// What others want of the tokens, as seen from an account.

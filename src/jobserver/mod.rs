@@ -8,6 +8,8 @@ mod exit;
 mod ledger;
 #[cfg(unix)]
 mod pipe;
+#[cfg(unix)]
+mod queue;
 mod source;
 
 use std::fmt;

@@ -12,22 +12,28 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::fs::{FileType, OFlags};
 use rustix::io::Errno;
 
+use super::queue::Queue;
+
 /// A connection to a jobserver.
 ///
 /// Whether a description blocks is a property that all processes share which inherited it, so the
-/// ends are opened again and the inherited ones are left as they are. Where that is not possible
-/// (the system has no `/proc/self/fd`, or the end is a socket) the inherited description serves,
-/// whatever its state: every read is then preceded by a `poll`, and nothing is read without
-/// waiting.
+/// ends are opened again and the inherited ones are left as they are.
 #[derive(Debug)]
 pub(crate) struct Pipe {
-    /// Blocks.
-    wait: File,
-    /// Never blocks; `None` where it could not be opened.
-    fast: Option<File>,
+    input: Input,
     /// Blocks at most while the pipe is full of tokens, which are then as many as it can hold.
     write: File,
     address: Address,
+}
+
+/// Where tokens are read.
+#[derive(Debug)]
+enum Input {
+    /// From a description of our own, which never blocks.
+    Reopened(File, Queue),
+    /// From the inherited description, whatever its state, where the system has no
+    /// `/proc/self/fd`. A token that such a read takes while the process exits is lost.
+    Inherited(File),
 }
 
 /// How a child finds the same jobserver.
@@ -69,22 +75,21 @@ impl Pipe {
         check_descriptor(write, OFlags::RDONLY, "it cannot be written")?;
         let [input, output] = [read, write].map(|fd| PathBuf::from(format!("/proc/self/fd/{fd}")));
         let address = Address::Inherited(read, write);
-        let (wait, fast, write) = match Self::reopen(&input, &output) {
-            Ok((wait, fast, write)) => (wait, Some(fast), write),
-            Err(_) => (duplicate(read)?, None, duplicate(write)?),
+        let (input, write) = match Self::reopen(&input, &output) {
+            Ok(ends) => ends,
+            Err(_) => (Input::Inherited(duplicate(read)?), duplicate(write)?),
         };
-        Ok(Pipe { wait, fast, write, address })
+        Ok(Pipe { input, write, address })
     }
 
     /// Connects to the jobserver behind a named fifo.
     pub(super) fn from_fifo(path: &Path) -> Result<Self, Fault> {
         // Opened for both, a fifo never waits for its other end.
-        let probe = open(path, OFlags::RDWR | OFlags::NONBLOCK)?;
-        check_kind(rustix::fs::fstat(&probe)?.st_mode, true)?;
-        let wait = open(path, OFlags::RDWR)?;
+        let read = open(path, OFlags::RDWR | OFlags::NONBLOCK)?;
+        check_kind(rustix::fs::fstat(&read)?.st_mode, true)?;
         let write = open(path, OFlags::RDWR)?;
         let address = Address::Fifo(path.to_owned());
-        Ok(Pipe { wait, fast: Some(probe), write, address })
+        Ok(Pipe { input: Input::Reopened(read, Queue::new()?), write, address })
     }
 
     /// Makes a jobserver with `tokens` tokens in it.
@@ -93,46 +98,49 @@ impl Pipe {
         make_room(&write, tokens);
         let [input, output] = [&read, &write]
             .map(|end| PathBuf::from(format!("/proc/self/fd/{}", end.as_fd().as_raw_fd())));
-        let (wait, fast, output) = match Self::reopen(&input, &output) {
-            Ok((wait, fast, output)) => (wait, Some(fast), output),
-            Err(_) => (File::from(read.try_clone()?), None, File::from(write.try_clone()?)),
+        let (input, output) = match Self::reopen(&input, &output) {
+            Ok(ends) => ends,
+            Err(_) => {
+                (Input::Inherited(File::from(read.try_clone()?)), File::from(write.try_clone()?))
+            }
         };
-        let pipe = Pipe { wait, fast, write: output, address: Address::Own(read, write) };
+        let pipe = Pipe { input, write: output, address: Address::Own(read, write) };
         (0..tokens).try_for_each(|_| pipe.put(byte))?;
         Ok(pipe)
     }
 
-    fn reopen(input: &Path, output: &Path) -> io::Result<(File, File, File)> {
-        Ok((
-            open(input, OFlags::RDONLY)?,
-            open(input, OFlags::RDONLY | OFlags::NONBLOCK)?,
-            open(output, OFlags::WRONLY | OFlags::NONBLOCK)?,
-        ))
+    fn reopen(input: &Path, output: &Path) -> io::Result<(Input, File)> {
+        let read = open(input, OFlags::RDONLY | OFlags::NONBLOCK)?;
+        let write = open(output, OFlags::WRONLY | OFlags::NONBLOCK)?;
+        Ok((Input::Reopened(read, Queue::new()?), write))
     }
 
     /// Reads a token if one lies there.
     pub(super) fn try_take(&self) -> io::Result<Option<u8>> {
-        let Some(fast) = &self.fast else { return Ok(None) };
-        match read_byte(fast) {
+        let Input::Reopened(read, _) = &self.input else { return Ok(None) };
+        match read_byte(read) {
             Ok(byte) => Ok(Some(byte)),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// Blocks until there is a token, and reads it.
-    pub(super) fn wait(&self) -> io::Result<u8> {
-        loop {
-            match read_byte(&self.wait) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    let mut ends = [PollFd::new(&self.wait, PollFlags::IN)];
-                    match rustix::event::poll(&mut ends, None) {
-                        Ok(_) | Err(Errno::INTR) => {}
-                        Err(errno) => return Err(errno.into()),
-                    }
-                }
-                outcome => return outcome,
-            }
+    /// Blocks until there may be a token, and reads it only where there is no other way.
+    pub(super) fn wait(&self) -> io::Result<Option<u8>> {
+        match &self.input {
+            Input::Reopened(read, queue) => queue.wait(read).map(|()| None),
+            Input::Inherited(read) => wait_and_read(read).map(Some),
+        }
+    }
+
+    /// Leaves the queue of those who wait for a token.
+    pub(super) fn leave(&self) {
+        let Input::Reopened(read, queue) = &self.input else { return };
+        queue.close(read);
+        // Should a token have been announced to us that we shall not read, announce it again.
+        if let Ok(Some(byte)) = self.try_take() {
+            // Refused, there is nobody left to report it to.
+            let _ = self.put(byte);
         }
     }
 
@@ -149,7 +157,8 @@ impl Pipe {
     }
 
     pub(super) fn lying(&self) -> io::Result<usize> {
-        let bytes = rustix::io::ioctl_fionread(&self.wait)?;
+        let (Input::Reopened(read, _) | Input::Inherited(read)) = &self.input;
+        let bytes = rustix::io::ioctl_fionread(read)?;
         Ok(usize::try_from(bytes).unwrap_or(usize::MAX))
     }
 
@@ -211,6 +220,21 @@ fn read_byte(mut end: &File) -> io::Result<u8> {
             Ok(_) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
+        }
+    }
+}
+
+fn wait_and_read(end: &File) -> io::Result<u8> {
+    loop {
+        match read_byte(end) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let mut ends = [PollFd::new(end, PollFlags::IN)];
+                match rustix::event::poll(&mut ends, None) {
+                    Ok(_) | Err(Errno::INTR) => {}
+                    Err(errno) => return Err(errno.into()),
+                }
+            }
+            outcome => return outcome,
         }
     }
 }

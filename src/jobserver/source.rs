@@ -78,17 +78,34 @@ impl Source {
         }
     }
 
-    /// Blocks until there is a token. Not for a budget of this process alone, where the ledger
-    /// knows who waits.
-    pub(super) fn wait(&self) -> io::Result<RawToken> {
+    /// Blocks until there is a token: one that has been read, or `None` if [`try_take`] may find
+    /// one now. Not for a budget of this process alone, where the ledger knows who waits.
+    ///
+    /// [`try_take`]: Source::try_take
+    pub(super) fn wait(&self) -> io::Result<Option<RawToken>> {
         match self {
             Source::Local(local) => match local.shared.get() {
                 Some(shared) => shared.wait(),
                 None => Err(io::ErrorKind::Unsupported.into()),
             },
             #[cfg(unix)]
-            Source::Pipe(pipe) => Ok(RawToken::Byte(pipe.wait()?)),
-            Source::Client(client) => Ok(RawToken::Acquired(client.acquire()?)),
+            Source::Pipe(pipe) => Ok(pipe.wait()?.map(RawToken::Byte)),
+            Source::Client(client) => Ok(Some(RawToken::Acquired(client.acquire()?))),
+        }
+    }
+
+    /// Makes way for other processes that wait for a token: this one is about to end.
+    pub(super) fn leave(&self) {
+        match self {
+            Source::Local(local) => {
+                if let Some(shared) = local.shared.get() {
+                    shared.leave();
+                }
+            }
+            #[cfg(unix)]
+            Source::Pipe(pipe) => pipe.leave(),
+            // Its waits cannot be withdrawn.
+            Source::Client(_) => {}
         }
     }
 

@@ -2,5 +2,6 @@
 
 mod budget;
 mod mirror;
+mod pools;
 mod process;
 mod support;

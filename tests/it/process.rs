@@ -64,15 +64,6 @@ pub(crate) fn switches_of_others() -> io::Result<Vec<(String, String)>> {
     Ok(switches)
 }
 
-/// How many threads of this process bear that name.
-#[cfg(target_os = "linux")]
-pub(crate) fn threads_called(name: &str) -> usize {
-    let names = threads().into_iter().filter_map(|thread| {
-        std::fs::read_to_string(format!("/proc/self/task/{thread}/comm")).ok()
-    });
-    names.filter(|comm| comm.trim_end() == name).count()
-}
-
 /// The number of threads this machine can run at once.
 pub(crate) fn parallelism() -> usize {
     thread::available_parallelism().map_or(1, usize::from)

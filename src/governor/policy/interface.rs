@@ -62,6 +62,8 @@ pub(crate) struct Orders {
     pub(crate) give: usize,
     /// Post this many probes.
     pub(crate) posts: usize,
+    /// See every worker as it is now: the next probes are judged by what it does from here on.
+    pub(crate) survey: bool,
 }
 
 /// Counters for whoever looks; no decision depends on them.

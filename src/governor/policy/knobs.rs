@@ -24,7 +24,7 @@ pub(crate) struct Knobs {
     /// Bounds of the pause between two looks of a parked nested worker at its latch.
     pub(crate) recheck: (Nanos, Nanos),
     /// First and longest pause between probes that look for saturation while some workers are
-    /// idle and others parked. It is the first as long as tokens are to be had for the latter.
+    /// idle and others parked. Within a call it is the first as long as tokens are to be had.
     pub(crate) look: (Nanos, Nanos),
     /// First and longest beat at which a lookout is watched for calls that nobody announced. The
     /// longest leaves a bare `broadcast` time to be swept within 20 ms, and an idle global pool
@@ -32,6 +32,10 @@ pub(crate) struct Knobs {
     pub(crate) beat: (Nanos, Nanos),
     /// How long a pool must have been slack before the parked workers get a turn each.
     pub(crate) sweep: Nanos,
+    /// Sweeps of a slack pool beyond the first, each after twice as long a pause.
+    pub(crate) resweeps: u32,
+    /// How long after a probe the lookout is asleep again.
+    pub(crate) settle: Nanos,
     /// Beats without activity between two turns of a parked worker, the net under the sweeps.
     pub(crate) rotation: u32,
 }
@@ -40,15 +44,17 @@ impl Default for Knobs {
     fn default() -> Self {
         Knobs {
             tau: 50 * MICROSECOND,
-            patience: (MILLISECOND, 5 * MILLISECOND),
+            patience: (MILLISECOND / 2, 5 * MILLISECOND),
             hold: 30 * MILLISECOND,
             canary: 150 * MICROSECOND,
             backoff: (200 * MICROSECOND, 8 * MILLISECOND),
             recheck: (50 * MICROSECOND, 4 * MILLISECOND),
             look: (500 * MICROSECOND, 4 * MILLISECOND),
-            beat: (MILLISECOND, 18 * MILLISECOND),
+            beat: (MILLISECOND, 18 * MILLISECOND + MILLISECOND / 2),
             sweep: 2 * MILLISECOND,
-            rotation: 64,
+            resweeps: 8,
+            settle: 200 * MICROSECOND,
+            rotation: 256,
         }
     }
 }

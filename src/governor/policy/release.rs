@@ -10,7 +10,13 @@ pub(crate) struct Release {
     /// Tokens of the latest round that are still to go.
     pending: usize,
     not_before: Nanos,
+    /// Whether the workers were looked at since the pool went slack.
+    surveyed: bool,
 }
+
+/// Probes of one round that lie in the injector at once. More would wake more workers than run at
+/// once on a small machine, and none of them in time.
+const BURST: usize = 4;
 
 impl Release {
     pub(crate) fn pending(&self) -> usize {
@@ -22,17 +28,31 @@ impl Release {
         self.not_before
     }
 
+    /// How many probes the round has room for beside `posted`.
+    pub(crate) fn burst(&self, posted: usize) -> usize {
+        self.pending.min(BURST).saturating_sub(posted)
+    }
+
+    /// Whether the workers are to be looked at first, and if so, notes that they are: idle tokens
+    /// are looked at again at `at`, and who has not run by then is idle.
+    pub(crate) fn survey(&mut self, at: Nanos) -> bool {
+        if self.surveyed {
+            return false;
+        }
+        self.surveyed = true;
+        self.not_before = at;
+        true
+    }
+
     /// Begins a round twice as large as the one before, of at most `spare` tokens.
-    pub(crate) fn next_round(&mut self, spare: usize) -> usize {
+    pub(crate) fn next_round(&mut self, spare: usize) {
         self.round = (self.round * 2).clamp(1, spare);
         self.pending = self.round;
-        self.pending
     }
 
     /// Begins a round of all `spare` tokens.
-    pub(crate) fn everything(&mut self, spare: usize) -> usize {
+    pub(crate) fn everything(&mut self, spare: usize) {
         self.pending = spare;
-        spare
     }
 
     /// Nobody took the last token that went back: keep the others until `at`.

@@ -11,7 +11,10 @@ impl Policy {
             consider(look);
         }
         if self.turning == 0 && self.roster.any_stale(self.epoch) {
-            consider(self.slack_since + self.knobs.sweep);
+            consider(self.sweep_at());
+        }
+        if let Some(resweep) = self.next_resweep() {
+            consider(resweep);
         }
         if self.admitted > self.floor() {
             consider(self.release_due());
@@ -36,12 +39,13 @@ impl Policy {
 
     /// What a slack pool does when its time has come.
     pub(super) fn tend(&mut self, now: Nanos, market: Market, ran: Ran, out: &mut Orders) {
+        self.plan_resweep(now);
         if market.rival_starving
             || self.sweep_is_due(now)
             || self.roster.next_look().is_some_and(|at| at <= now)
             || self.probe_at.is_some_and(|at| at <= now)
         {
-            if market.lying > 0 {
+            if market.lying > 0 && self.engaged > 0 {
                 self.look = self.knobs.look.0;
             }
             self.post(now, 1, out);
@@ -55,22 +59,27 @@ impl Policy {
     /// What becomes of tokens that have been idle for a while.
     fn give_way(&mut self, now: Nanos, market: Market, out: &mut Orders) {
         self.growth.withdraw();
+        if self.called() && self.release.survey(now + self.knobs.canary) {
+            out.survey = true;
+            return;
+        }
         let spare = self.admitted - self.floor();
         let until = self.slack_since + self.knobs.hold;
-        let round = if self.draining || now >= until {
-            self.release.everything(spare)
+        if self.draining || now >= until {
+            self.release.everything(spare);
         } else if market.contended() {
-            self.release.next_round(spare)
+            self.release.next_round(spare);
         } else {
             self.release.postpone((now + self.knobs.patience.0).min(until));
             return;
-        };
-        self.post(now, round, out);
+        }
+        self.post(now, self.release.burst(0), out);
     }
 
     /// A heartbeat of the lookout: has anybody called whom we did not see?
     fn beat(&mut self, now: Nanos, ran: Ran, out: &mut Orders) {
         self.growth.withdraw();
+        self.blind = ran == Ran::Unknown;
         match ran {
             Ran::Yes | Ran::Unknown => {
                 if ran == Ran::Yes {

@@ -32,6 +32,7 @@ impl Policy {
         if self.phase == Phase::Slack {
             self.probe_at = None;
             self.listen_later(now);
+            self.watch_from(now);
         }
         if market.rival_starving || (self.admitted == 1 && self.floor() == 0) {
             self.roster.park_cold(worker, self.epoch);
@@ -41,9 +42,43 @@ impl Policy {
         Verdict::Stay
     }
 
+    /// When to sweep a pool once more that has shown no activity since it was swept.
+    ///
+    /// A call that nobody announces may leave too little behind to be seen: it costs an idle
+    /// worker no more than a probe does. So the sweeps go on for a while, at growing intervals.
+    pub(super) fn next_resweep(&self) -> Option<Nanos> {
+        let (next, most) = (self.resweeps + 1, self.knobs.resweeps);
+        // As long as somebody waits, here or outside, something is unfinished: then the sweeps
+        // never end, or what they have overlooked would hang.
+        let unfinished = self.engaged > 0 || self.waiting || self.roster.any_nested();
+        let more = unfinished || (self.anchored && next <= most);
+        let beyond = Nanos::from(next.saturating_sub(most));
+        let pause = (self.knobs.sweep << next.min(most)) * (beyond + 1);
+        let possible = self.turning == 0 && self.roster.len() > 0;
+        (more && possible).then(|| self.slack_since + pause)
+    }
+
+    /// Makes every parked worker due for a turn, if it is time.
+    pub(super) fn plan_resweep(&mut self, now: Nanos) {
+        if self.next_resweep().is_some_and(|at| at <= now) {
+            self.resweeps += 1;
+            self.epoch += 1;
+        }
+    }
+
+    /// When the parked workers get their turns, if they have any coming.
+    ///
+    /// In a pool that is never slack for long too: calls may come without a pause, and a parked
+    /// worker's part of a broadcast must not wait for their end. However many are parked, their
+    /// turns must not become the main occupation.
+    pub(super) fn sweep_at(&self) -> Nanos {
+        let pause = self.knobs.sweep * (self.roster.len() as Nanos / 4).max(10);
+        (self.slack_since + self.knobs.sweep).min(self.unswept_since + pause)
+    }
+
     pub(super) fn sweep_is_due(&self, now: Nanos) -> bool {
         let stale = self.roster.any_stale(self.epoch);
-        let soon = self.broadcast || now >= self.slack_since + self.knobs.sweep;
+        let soon = self.broadcast || now >= self.sweep_at();
         self.turning == 0 && (self.rotate || (stale && soon))
     }
 
@@ -59,7 +94,10 @@ impl Policy {
         self.broadcast = false;
         self.rotate = false;
         self.sweep_to = self.epoch;
+        self.unswept_since = now;
         let Some(first) = self.roster.take_oldest() else {
+            // Everybody was admitted since the turn was planned; the probe is gone all the same.
+            self.settle(now);
             return Verdict::Stay;
         };
         self.park(now, worker, nested);

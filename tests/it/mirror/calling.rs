@@ -93,7 +93,15 @@ fn panics_come_out_where_the_call_was_made() {
             payload(|| pool.in_place_scope(|scope| scope.spawn(|_| fail(8)))),
             payload(|| pool.in_place_scope_fifo(|scope| scope.spawn_fifo(|_| fail(9)))),
             payload(|| pool.broadcast(|context| fail(10 + u32::from(context.index() == 9)))),
-            payload(|| pool.install(|| (0..100).into_par_iter().for_each(|n| if n == 37 { fail(11) }))),
+            payload(|| {
+                pool.install(|| {
+                    (0..100).into_par_iter().for_each(|n| {
+                        if n == 37 {
+                            fail(11)
+                        }
+                    })
+                })
+            }),
             payload(|| pool.install(|| pool.join(|| (), || pool.scope(|_| fail(12))))),
         ];
         assert_eq!(pool.install(|| 1), 1, "the pool lives on");
@@ -175,7 +183,10 @@ fn calls_nest_and_borrow() {
         let sum = pool.install(|| pool.install(|| squares.par_iter().sum::<usize>()));
         let broadcasts = pool.install(|| pool.broadcast(|context| context.num_threads()));
         let indexes = pool.install(|| rayon::broadcast(|context| context.index()));
-        let within = pool.broadcast(|context| pool.join(|| context.index(), || 7));
+        let within = pool.broadcast(|context| {
+            let index = context.index();
+            pool.join(move || index, || 7)
+        });
         (squares, sum, broadcasts, indexes, within)
     });
     assert_eq!(results.1, 40_425);

@@ -20,11 +20,17 @@ pub(super) enum Reader {
     Stranger(usize),
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Jobserver {
     pub(super) lying: VecDeque<Token>,
     /// Those who wait and have not been woken, in order.
     readers: VecDeque<Reader>,
+}
+
+impl Jobserver {
+    pub(super) fn new(tokens: usize) -> Self {
+        Jobserver { lying: (0..tokens).map(Token).collect(), readers: VecDeque::new() }
+    }
 }
 
 /// The ledger of a process: its book and its broker.
@@ -82,7 +88,7 @@ impl World {
         own.or_else(|| self.try_token(process).map(Fund::Token))
     }
 
-    fn take_own(&mut self, process: usize) -> Option<Fund> {
+    pub(super) fn take_own(&mut self, process: usize) -> Option<Fund> {
         let process = &mut self.processes[process];
         let own = process.book.take_own();
         assert_eq!(own.is_some(), process.own, "the own slot is where it was left");
@@ -210,7 +216,7 @@ impl World {
         }
     }
 
-    pub(super) fn stranger(&mut self, index: usize) {
+    pub(super) fn stranger_step(&mut self, index: usize) {
         let stranger = &mut self.strangers[index];
         if let Some(token) = stranger.held.take() {
             let pause = stranger.pause;

@@ -66,9 +66,7 @@ fn op(dice: &mut Dice, taste: Taste<'_>, size: usize) -> Op {
         }
         // What nobody waits for must not need a pool that may be gone by then.
         8 if taste.spawns => Op::Spawn(write(dice, Taste { pools: &[], ..taste }, size)),
-        9 if !taste.pools.is_empty() => {
-            Op::Call(dice.pick(taste.pools), write(dice, taste, size))
-        }
+        9 if !taste.pools.is_empty() => Op::Call(dice.pick(taste.pools), write(dice, taste, size)),
         _ => Op::Compute(leaf(dice, taste)),
     }
 }

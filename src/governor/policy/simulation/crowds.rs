@@ -1,0 +1,59 @@
+//! Big worlds: many workers in a pool, many processes on a jobserver.
+
+use super::caller::Act;
+use super::dice::{Dice, Weather};
+use super::laws::Laws;
+use super::program::{self, Code, Op, Taste};
+use super::scenario::Scenario;
+use super::world::World;
+use super::{MICROSECOND, MILLISECOND, run};
+
+const CALM: Weather = Weather { crowded: 0, stall: 0 };
+
+/// A recursive join with `2^depth` leaves.
+fn tree(depth: u32, leaf: u64) -> Code {
+    match depth {
+        0 => [Op::Compute(leaf)].into(),
+        _ => [Op::Join(tree(depth - 1, leaf), tree(depth - 1, leaf))].into(),
+    }
+}
+
+#[test]
+fn a_pool_of_1024_workers_spreads_over_its_tokens() {
+    let mut world = World::new(1, 300, CALM);
+    world.laws = Laws::budget_alone(257);
+    let process = world.process(false);
+    let pool = world.pool(process, 1_024, false);
+    let code = tree(12, MILLISECOND);
+    let work = program::duration(&code, 1_024);
+    let broadcast = Act::Broadcast { pool, time: 10 * MICROSECOND, announced: true };
+    let install = Act::Install { pool, code, announced: true };
+    world.caller(vec![install.clone(), broadcast, install], vec![pool]);
+    let world = run(Scenario { world, work: 2 * work });
+    let pool = &world.pools[pool];
+    assert_eq!(pool.policy.tally().peak, 301, "every token and the own slot");
+    assert!(pool.done < 100 * MILLISECOND, "took {}", pool.done);
+}
+
+#[test]
+fn a_thousand_processes_share_a_jobserver() {
+    let mut world = World::new(2, 16, CALM);
+    world.laws = Laws::budget_alone(10_007);
+    let mut dice = Dice::new(3);
+    let mut work = 0;
+    for _ in 0..1_000 {
+        let process = world.process(false);
+        let pool = world.pool(process, 4, dice.percent(20));
+        let announced = !world.pools[pool].anchored || dice.percent(50);
+        let taste = Taste { pools: &[], longest: MILLISECOND, broadcasts: true, spawns: true };
+        let acts = (0..2).flat_map(|_| {
+            let pause = Act::Pause(dice.between(0, 30 * MILLISECOND));
+            let code = program::write(&mut dice, taste, 12);
+            work += program::duration(&code, 4);
+            [pause, Act::Install { pool, code, announced }]
+        });
+        let acts = acts.collect();
+        world.caller(acts, vec![pool]);
+    }
+    run(Scenario { world, work });
+}

@@ -1,0 +1,204 @@
+//! What must hold after every step, and within what time the rest must.
+
+use super::dice::Weather;
+use super::jobserver::number;
+use super::machine::{Mode, Pool, Worker};
+use super::world::World;
+use super::{MILLISECOND, Nanos, SECOND};
+use crate::governor::policy::Knobs;
+use crate::jobserver::Demand;
+
+/// Probes that a pool may post a second while it is idle, and beats that its governor may wake for.
+const IDLE_PROBES: u64 = 80;
+const IDLE_ROUNDS: u64 = 200;
+
+/// Probes that a pool may post a second while there is work.
+const BUSY_PROBES: u64 = 10_000;
+
+/// What is checked, and since when what should not last has lasted.
+#[derive(Debug, Default)]
+pub(super) struct Laws {
+    /// Every how many steps everything is looked at; 0 means never.
+    pub(super) stride: u64,
+    /// Longest time a fund may lie free while a parked worker could run a queued job.
+    unserved: Option<Nanos>,
+    /// Longest time a parked worker with work of its own may wait beside an idle one.
+    neglected: Option<Nanos>,
+    /// Whether a pool must not end before its jobs.
+    complete: bool,
+    steps: u64,
+    unserved_since: Vec<Option<Nanos>>,
+    neglected_since: Vec<Vec<Option<Nanos>>>,
+    /// Probes of each pool and rounds of its governor at some instant.
+    noted: Vec<(u64, u64)>,
+}
+
+impl Laws {
+    /// What holds whatever the gate takes for a worker that waits.
+    pub(super) fn budget_alone(stride: u64) -> Self {
+        Laws { stride, ..Laws::default() }
+    }
+
+    /// All that must hold.
+    pub(super) fn all(weather: Weather, knobs: Knobs) -> Self {
+        // A lookout that feels nothing is looked at every beat; a trial that has failed may add
+        // its pause to that.
+        let unserved = knobs.beat.1 + knobs.backoff.1 + 10 * MILLISECOND;
+        // What nobody has noticed is found by the last sweeps.
+        let neglected = (knobs.sweep << knobs.resweeps) + 50 * MILLISECOND;
+        let stall = 20 * weather.stall;
+        Laws {
+            unserved: Some(unserved + stall),
+            neglected: Some(neglected + stall),
+            complete: true,
+            ..Laws::budget_alone(1)
+        }
+    }
+}
+
+impl World {
+    pub(super) fn check(&mut self) {
+        self.laws.steps += 1;
+        if self.laws.stride == 0 || !self.laws.steps.is_multiple_of(self.laws.stride) {
+            return;
+        }
+        self.check_budget();
+        if self.laws.steps.is_multiple_of(64) {
+            self.check_conservation();
+        }
+        self.check_service();
+    }
+
+    /// No more workers are admitted than funds are there, in a pool and in a process.
+    pub(super) fn check_budget(&self) {
+        let mut admitted = vec![0; self.processes.len()];
+        for (id, pool) in self.pools.iter().enumerate() {
+            let policy = &pool.policy;
+            if policy.ended() {
+                let early = self.laws.complete && pool.pieces > 0;
+                assert!(!early, "pool {id} ended before its jobs: {policy:?}");
+                continue;
+            }
+            assert_eq!(policy.funds(), pool.purse.len(), "pool {id}: {policy:?}");
+            assert!(policy.admitted() <= policy.funds(), "pool {id}: {policy:?}");
+            assert_eq!(policy.admitted(), pool.admitted, "pool {id}: {policy:?}");
+            admitted[pool.process] += pool.admitted;
+        }
+        for (process, admitted) in self.processes.iter().zip(admitted) {
+            assert!(admitted <= process.held + 1, "{admitted} of {} and one", process.held);
+        }
+    }
+
+    /// Every token is in exactly one place.
+    pub(super) fn check_conservation(&self) {
+        let mut seen = vec![false; self.tokens];
+        let mut note = |token: usize| {
+            assert!(!std::mem::replace(&mut seen[token], true), "token {token} is in two places");
+        };
+        self.jobserver.lying.iter().for_each(|token| note(token.0));
+        self.strangers
+            .iter()
+            .filter_map(|stranger| stranger.held.as_ref())
+            .for_each(|held| note(held.0));
+        let mut held = vec![0; self.processes.len()];
+        let mut note_held = |process: usize, token: usize| {
+            held[process] += 1;
+            note(token);
+        };
+        for pool in &self.pools {
+            pool.purse.iter().filter_map(number).for_each(|token| note_held(pool.process, token));
+        }
+        for (process, fund) in self.in_transit() {
+            number(fund).into_iter().for_each(|token| note_held(process, token));
+        }
+        for (id, process) in self.processes.iter().enumerate() {
+            process.inboxes.iter().flatten().for_each(|&token| note_held(id, token));
+        }
+        assert!(seen.iter().all(|seen| *seen), "a token is gone: {seen:?}");
+        assert!(self.processes.iter().zip(&held).all(|(process, held)| process.held == *held));
+    }
+
+    /// Work meets workers before long.
+    fn check_service(&mut self) {
+        let now = self.now;
+        let laws = &mut self.laws;
+        let (Some(unserved), Some(neglected)) = (laws.unserved, laws.neglected) else { return };
+        laws.unserved_since.resize(self.pools.len(), None);
+        laws.neglected_since.resize_with(self.pools.len(), Vec::new);
+        for (id, pool) in self.pools.iter().enumerate() {
+            let free = !self.jobserver.lying.is_empty() || self.processes[pool.process].own;
+            let idle = pool.workers.iter().any(Worker::is_idle);
+            let waiting = pool.queued > 0 && free && !idle && pool.workers.iter().any(is_parked);
+            let lasted = lasts(&mut laws.unserved_since[id], waiting, now);
+            assert!(
+                lasted <= unserved,
+                "at {now} pool {id} has had work and no worker for {lasted}: {pool:#?}"
+            );
+            let neglected_since = &mut laws.neglected_since[id];
+            neglected_since.resize(pool.workers.len(), None);
+            for (worker, since) in pool.workers.iter().zip(neglected_since) {
+                let own = !worker.mail.is_empty()
+                    || worker.waits_for().is_some_and(|latch| self.latches[latch].is_set());
+                let lasted = lasts(since, is_parked(worker) && own && idle, now);
+                assert!(
+                    lasted <= neglected,
+                    "at {now} pool {id} has left a worker with work of its own parked for \
+                     {lasted}: {pool:#?}"
+                );
+            }
+        }
+    }
+
+    /// How much each pool has done about its gate so far, to be compared with later.
+    pub(super) fn note_effort(&mut self) {
+        self.laws.noted = self.pools.iter().map(effort).collect();
+    }
+
+    /// No storm of probes while there is work.
+    pub(super) fn check_effort(&self) {
+        for (id, pool) in self.pools.iter().enumerate() {
+            let most = 200 + self.now * BUSY_PROBES / SECOND;
+            let (probes, _) = effort(pool);
+            assert!(probes <= most, "pool {id} posted {probes} by {}: {pool:#?}", self.now);
+        }
+    }
+
+    /// A second of idleness has passed: nothing has stirred but the beats of global pools.
+    pub(super) fn check_idleness(&self) {
+        assert!(self.is_at_rest(), "woke by itself: {self:#?}");
+        for ((id, pool), before) in self.pools.iter().enumerate().zip(&self.laws.noted) {
+            let (probes, rounds) = effort(pool);
+            let (probes, rounds) = (probes - before.0, rounds - before.1);
+            // A governor may sleep until a deadline that has since gone.
+            let most = if pool.anchored { (IDLE_PROBES, IDLE_ROUNDS) } else { (0, 1) };
+            assert!(
+                probes <= most.0 && rounds <= most.1,
+                "an idle pool, {id}, posted {probes} probes in {rounds} rounds: {pool:#?}"
+            );
+        }
+    }
+
+    /// Whether idle pools hold nothing, and nothing at all goes on in those that see all calls.
+    pub(super) fn is_at_rest(&self) -> bool {
+        let still = |pool: &Pool| {
+            let policy = &pool.policy;
+            let idle = policy.deadline().is_none() && policy.demand() == Demand::default();
+            (pool.anchored || idle) && policy.ended() == pool.dropped
+        };
+        self.processes.iter().all(|process| process.held == 0) && self.pools.iter().all(still)
+    }
+}
+
+fn is_parked(worker: &Worker) -> bool {
+    worker.mode == Mode::Gated && worker.call.is_none()
+}
+
+fn effort(pool: &Pool) -> (u64, u64) {
+    (pool.policy.tally().probes, pool.governor.rounds)
+}
+
+/// For how long a condition has held.
+fn lasts(since: &mut Option<Nanos>, holds: bool, now: Nanos) -> Nanos {
+    *since = holds.then(|| since.unwrap_or(now));
+    since.map_or(0, |since| now - since)
+}

@@ -1,0 +1,117 @@
+//! Random worlds.
+
+use super::caller::Act;
+use super::dice::{Dice, Weather};
+use super::jobserver::Stranger;
+use super::laws::Laws;
+use super::program::{self, Code, Taste};
+use super::world::World;
+use super::{MICROSECOND, MILLISECOND, Nanos};
+use crate::governor::policy::Knobs;
+
+/// A world, and how long its jobs take one after another.
+pub(super) struct Scenario {
+    pub(super) world: World,
+    pub(super) work: Nanos,
+}
+
+/// A world with everything in it decided by `seed`.
+pub(super) fn random(seed: u64) -> Scenario {
+    let mut dice = Dice::new(seed);
+    let weather = Weather::random(&mut dice);
+    let tokens = dice.pick(&[0, 1, 1, 2, 3, 5, 8]);
+    let mut world = World::new(dice.next(), tokens, weather);
+    world.tells = dice.percent(85);
+    world.laws = Laws::all(weather, Knobs::default());
+    let local = dice.percent(25);
+    let processes = if local { 1 } else { dice.pick(&[1, 1, 2, 3]) };
+    let mut work = 0;
+    for _ in 0..processes {
+        let process = world.process(local);
+        work += populate(&mut world, &mut dice, process);
+    }
+    if !local && dice.percent(30) {
+        for _ in 0..=dice.below(3) {
+            let rounds = 1 + dice.below(20);
+            let pause = dice.between(0, 3 * MILLISECOND);
+            let keep = dice.between(10 * MICROSECOND, 10 * MILLISECOND);
+            world.stranger(Stranger { rounds, pause, keep, held: None });
+            work += rounds as u64 * (pause + keep);
+        }
+    }
+    Scenario { world, work }
+}
+
+fn populate(world: &mut World, dice: &mut Dice, process: usize) -> Nanos {
+    let mut pools = Vec::new();
+    let anchored = dice.percent(30);
+    for index in 0..dice.pick(&[1, 1, 1, 2, 3]) {
+        let workers = dice.pick(&[1, 2, 2, 3, 4, 6, 9]);
+        pools.push(world.pool(process, workers, anchored && index == 0));
+    }
+    let longest = dice.pick(&[100 * MICROSECOND, MILLISECOND, 4 * MILLISECOND]);
+    let style = Style {
+        taste: Taste {
+            pools: &pools,
+            longest,
+            broadcasts: dice.percent(50),
+            spawns: dice.percent(50),
+        },
+        size: dice.pick(&[3, 20, 60]),
+        pause: dice.pick(&[
+            0,
+            20 * MICROSECOND,
+            500 * MICROSECOND,
+            10 * MILLISECOND,
+            60 * MILLISECOND,
+        ]),
+    };
+    let mut work = 0;
+    for _ in 0..=dice.below(3) {
+        let acts: Vec<_> = (0..=dice.below(12)).map(|_| act(world, dice, style)).collect();
+        work += acts.iter().map(|act| duration(world, act)).sum::<Nanos>();
+        world.caller(acts, pools.clone());
+    }
+    work
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Style<'a> {
+    taste: Taste<'a>,
+    size: usize,
+    pause: Nanos,
+}
+
+fn act(world: &World, dice: &mut Dice, style: Style<'_>) -> Act {
+    let pool = dice.pick(style.taste.pools);
+    let announced = !world.pools[pool].anchored || dice.percent(30);
+    let time = dice.between(0, 100 * MICROSECOND);
+    let size = 1 + dice.below(style.size);
+    match dice.below(20) {
+        0..=8 => Act::Install { pool, code: code(dice, style.taste, size), announced },
+        9..=11 => {
+            let taste = Taste { pools: &[], ..style.taste };
+            Act::Spawn { pool, code: code(dice, taste, size), announced }
+        }
+        12 | 13 if style.taste.broadcasts => Act::Broadcast { pool, time, announced },
+        14 if style.taste.broadcasts => Act::SpawnBroadcast { pool, time, announced },
+        _ => Act::Pause(dice.between(0, style.pause)),
+    }
+}
+
+fn code(dice: &mut Dice, taste: Taste<'_>, size: usize) -> Code {
+    program::write(dice, taste, size)
+}
+
+fn duration(world: &World, act: &Act) -> Nanos {
+    let workers = world.pools.iter().map(|pool| pool.workers.len()).max().unwrap_or(1) as u64;
+    match act {
+        Act::Pause(time) => *time,
+        Act::Install { code, .. } | Act::Spawn { code, .. } => {
+            program::duration(code, workers) + MILLISECOND
+        }
+        Act::Broadcast { time, .. } | Act::SpawnBroadcast { time, .. } => {
+            (*time + MILLISECOND) * workers
+        }
+    }
+}

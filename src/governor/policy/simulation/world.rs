@@ -1,0 +1,196 @@
+//! Virtual time and everything in it: what happens next, and to whom.
+
+use std::cmp::{Ordering, Reverse};
+use std::collections::BinaryHeap;
+
+use super::Nanos;
+use super::caller::Caller;
+use super::dice::{Dice, Weather};
+use super::gate::Hints;
+use super::jobserver::{Fund, Jobserver, Process, Reader, Stranger};
+use super::laws::Laws;
+use super::machine::{Latch, Pool, Worker};
+use crate::governor::policy::Knobs;
+
+/// A thread gets to run, or something reaches it.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// A worker of a pool does its next step.
+    Worker(usize, usize),
+    /// A governor's thread, unless it was called for another time since.
+    Governor(usize, u64),
+    /// A pool is told that something lies in its inbox.
+    Granted(usize),
+    /// A fund on its way back to a ledger.
+    Give(usize, Fund),
+    Broker(usize),
+    /// A reader that was woken tries again.
+    Read(Reader),
+    Caller(usize),
+    Stranger(usize),
+}
+
+#[derive(Debug)]
+struct Entry {
+    at: Nanos,
+    /// Events of the same time come in random order.
+    lot: u64,
+    event: Event,
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Entry {}
+
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Entry {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.at, self.lot).cmp(&(other.at, other.lot))
+    }
+}
+
+/// One jobserver and all its clients.
+#[derive(Debug)]
+pub(super) struct World {
+    pub(super) now: Nanos,
+    events: BinaryHeap<Reverse<Entry>>,
+    pub(super) dice: Dice,
+    pub(super) weather: Weather,
+    pub(super) tokens: usize,
+    pub(super) jobserver: Jobserver,
+    pub(super) processes: Vec<Process>,
+    pub(super) pools: Vec<Pool>,
+    pub(super) callers: Vec<Caller>,
+    pub(super) strangers: Vec<Stranger>,
+    pub(super) latches: Vec<Latch>,
+    /// Copies of a job that share one call from outside, by the call.
+    pub(super) visits: Vec<usize>,
+    /// Whether each broadcast has been announced.
+    pub(super) announcements: Vec<bool>,
+    pub(super) hints: Hints,
+    /// Whether the system tells what a thread has run.
+    pub(super) tells: bool,
+    /// Jobs and callers that are not done.
+    pub(super) unfinished: usize,
+    pub(super) laws: Laws,
+    /// Tell every event.
+    pub(super) traced: bool,
+}
+
+impl World {
+    pub(super) fn new(seed: u64, tokens: usize, weather: Weather) -> Self {
+        World {
+            now: 0,
+            events: BinaryHeap::new(),
+            dice: Dice::new(seed),
+            weather,
+            tokens,
+            jobserver: Jobserver::new(tokens),
+            processes: Vec::new(),
+            pools: Vec::new(),
+            callers: Vec::new(),
+            strangers: Vec::new(),
+            latches: Vec::new(),
+            visits: Vec::new(),
+            announcements: Vec::new(),
+            hints: Hints::Right,
+            tells: true,
+            unfinished: 0,
+            laws: Laws::default(),
+            traced: std::env::var_os("SIMULATION_TRACE").is_some(),
+        }
+    }
+
+    pub(super) fn process(&mut self, local: bool) -> usize {
+        self.processes.push(Process::new(local));
+        self.processes.len() - 1
+    }
+
+    /// Builds a pool: its workers start one by one, its governor when all are on their way.
+    pub(super) fn pool(&mut self, process: usize, workers: usize, anchored: bool) -> usize {
+        let pool = self.pools.len();
+        let account = self.processes[process].open(pool);
+        let terminate = self.latch(1, super::machine::Waiter::Nobody);
+        let workers = (0..workers).map(|_| Worker::new(terminate)).collect::<Vec<_>>();
+        let count = workers.len();
+        let pool_ = Pool::new(process, account, terminate, workers, anchored, Knobs::default());
+        self.pools.push(pool_);
+        if anchored {
+            self.anchor(pool);
+        }
+        (0..count).for_each(|worker| self.wake_at(Event::Worker(pool, worker)));
+        self.ring(pool);
+        pool
+    }
+
+    pub(super) fn stranger(&mut self, stranger: Stranger) {
+        let pause = stranger.pause;
+        self.strangers.push(stranger);
+        self.after(pause, Event::Stranger(self.strangers.len() - 1));
+    }
+
+    pub(super) fn at(&mut self, at: Nanos, event: Event) {
+        let lot = self.dice.next();
+        self.events.push(Reverse(Entry { at: at.max(self.now), lot, event }));
+    }
+
+    pub(super) fn after(&mut self, pause: Nanos, event: Event) {
+        self.at(self.now + pause, event);
+    }
+
+    /// The next step of a thread that is running.
+    pub(super) fn hop_to(&mut self, event: Event) {
+        let pause = self.weather.hop(&mut self.dice);
+        self.after(pause, event);
+    }
+
+    /// The first step of a thread that is being woken.
+    pub(super) fn wake_at(&mut self, event: Event) {
+        let pause = self.weather.wake(&mut self.dice);
+        self.after(pause, event);
+    }
+
+    /// Lets the next thing happen, unless it would be later than `until`. `false`: it would.
+    pub(super) fn step(&mut self, until: Nanos) -> bool {
+        if self.events.peek().is_none_or(|Reverse(entry)| entry.at > until) {
+            return false;
+        }
+        let Some(Reverse(Entry { at, event, .. })) = self.events.pop() else { return false };
+        self.now = at;
+        match event {
+            Event::Worker(pool, worker) => self.work(pool, worker),
+            Event::Governor(pool, ring) => self.govern(pool, ring),
+            Event::Granted(pool) => self.granted(pool),
+            Event::Give(process, fund) => self.give(process, fund),
+            Event::Broker(process) => self.broker(process),
+            Event::Read(reader) => self.read(reader),
+            Event::Caller(caller) => self.call(caller),
+            Event::Stranger(stranger) => self.stranger_step(stranger),
+        }
+        self.check();
+        true
+    }
+
+    /// Lets everything happen up to `until`.
+    pub(super) fn run_until(&mut self, until: Nanos) {
+        while self.step(until) {}
+        self.now = self.now.max(until);
+    }
+
+    /// Funds that are on their way back, by the process they belong to.
+    pub(super) fn in_transit(&self) -> impl Iterator<Item = (usize, &Fund)> {
+        self.events.iter().filter_map(|Reverse(entry)| match &entry.event {
+            Event::Give(process, fund) => Some((*process, fund)),
+            _ => None,
+        })
+    }
+}

@@ -1,0 +1,98 @@
+//! Waiting until a token lies in a pipe, without reading it.
+
+use std::fs::File;
+use std::io;
+
+#[cfg(target_os = "linux")]
+pub(super) use exclusive::Queue;
+#[cfg(not(target_os = "linux"))]
+pub(super) use shared::Queue;
+
+/// Runs a system call again for as long as a signal interrupts it.
+fn uninterrupted<T>(mut call: impl FnMut() -> rustix::io::Result<T>) -> io::Result<T> {
+    rustix::io::retry_on_intr(&mut call).map_err(io::Error::from)
+}
+
+/// Among the readers that the kernel wakes one for each token, in the order in which they came.
+///
+/// A blocking read would stand in the same order, but it cannot be withdrawn: a token that it takes
+/// while the process exits is lost. Those who `poll` are all woken at once and mostly come too
+/// late.
+#[cfg(target_os = "linux")]
+mod exclusive {
+    use std::os::fd::OwnedFd;
+
+    use parking_lot::Mutex;
+    use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+
+    use super::{File, io, uninterrupted};
+
+    #[derive(Debug)]
+    pub(crate) struct Queue {
+        epoll: OwnedFd,
+        /// Nobody waits again; held while the pipe is entered.
+        closed: Mutex<bool>,
+    }
+
+    impl Queue {
+        pub(crate) fn new() -> io::Result<Self> {
+            let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+            Ok(Queue { epoll, closed: Mutex::new(false) })
+        }
+
+        /// Blocks until a token may lie in `pipe`, for one thread at a time; for ever if the queue
+        /// is closed meanwhile.
+        pub(crate) fn wait(&self, pipe: &File) -> io::Result<()> {
+            // Entered anew each time, at the end: whoever stayed in the queue would be served
+            // before everybody who came later, again and again.
+            {
+                let closed = self.closed.lock();
+                if *closed {
+                    return Err(io::ErrorKind::BrokenPipe.into());
+                }
+                let flags = EventFlags::IN | EventFlags::EXCLUSIVE;
+                epoll::add(&self.epoll, pipe, EventData::new_u64(0), flags)?;
+            }
+            let mut events = [Event { flags: EventFlags::empty(), data: EventData::new_u64(0) }];
+            let outcome = uninterrupted(|| epoll::wait(&self.epoll, &mut events, None));
+            // Fails if the queue was closed just now.
+            let _ = epoll::delete(&self.epoll, pipe);
+            outcome.map(drop)
+        }
+
+        /// Leaves the queue for good, so that no token is announced here instead of where it is
+        /// waited for.
+        pub(crate) fn close(&self, pipe: &File) {
+            let mut closed = self.closed.lock();
+            *closed = true;
+            // Fails if nobody waits.
+            let _ = epoll::delete(&self.epoll, pipe);
+        }
+    }
+}
+
+/// Among all who poll the pipe.
+#[cfg(not(target_os = "linux"))]
+mod shared {
+    use rustix::event::{PollFd, PollFlags, poll};
+
+    use super::{File, io, uninterrupted};
+
+    #[derive(Debug)]
+    pub(crate) struct Queue(());
+
+    impl Queue {
+        pub(crate) fn new() -> io::Result<Self> {
+            Ok(Queue(()))
+        }
+
+        /// Blocks until a token may lie in `pipe`.
+        pub(crate) fn wait(&self, pipe: &File) -> io::Result<()> {
+            let mut ends = [PollFd::new(pipe, PollFlags::IN)];
+            uninterrupted(|| poll(&mut ends, None)).map(drop)
+        }
+
+        /// Needs nothing: a token is announced to all who wait.
+        pub(crate) fn close(&self, _pipe: &File) {}
+    }
+}

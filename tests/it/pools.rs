@@ -1,0 +1,313 @@
+//! Several pools on one jobserver, and what pools leave behind.
+
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use rayon::prelude::*;
+use rayon_jobserver::{Jobserver, ThreadPool, ThreadPoolBuilder};
+
+use crate::process::{in_own_process, switches_of_others, threads};
+use crate::support::{Gauge, eventually, must_end, virtual_core};
+
+const LEAF: Duration = Duration::from_micros(200);
+
+/// A pool of `workers` workers on a jobserver that others use too.
+fn pool_on(jobserver: &Jobserver, workers: usize) -> ThreadPool {
+    let builder = ThreadPoolBuilder::new().num_threads(workers).jobserver(jobserver.clone());
+    builder.build().expect("a pool of a sane size can be built")
+}
+
+/// Whatever ran has kept the budget and brought everything back.
+fn settled(gauge: &Gauge, jobserver: &Jobserver, tokens: usize, pools: &[&ThreadPool]) {
+    let most = gauge.most();
+    assert!(most <= tokens + 1, "{most} at once with {tokens} tokens");
+    eventually("every token comes back", || jobserver.held() == 0);
+    assert_eq!(jobserver.available().expect("a local budget can be counted"), tokens);
+    assert_eq!(jobserver.losses(), 0);
+    for pool in pools {
+        eventually("the pool is idle", || pool.stats().admitted == 0);
+        assert_eq!(pool.stats().overcommits, 0);
+    }
+}
+
+/// Leaves that stand in for cores, `wide` of them, each counted.
+fn leaves(gauge: &Gauge, wide: usize) {
+    let all = (0..wide).into_par_iter().with_max_len(1);
+    all.for_each(|_| gauge.leaf(|| virtual_core(LEAF)));
+}
+
+#[test]
+fn pools_together_keep_the_budget_of_one() {
+    for tokens in [0, 1, 2, 5, 9] {
+        must_end(&format!("three pools, {tokens} tokens"), move || {
+            let (gauge, jobserver) = (Gauge::default(), Jobserver::new(tokens));
+            let pools = [4, 1, 8].map(|workers| pool_on(&jobserver, workers));
+            thread::scope(|scope| {
+                for pool in &pools {
+                    for _ in 0..2 {
+                        let gauge = &gauge;
+                        scope.spawn(move || {
+                            for wide in [1, 20, 3, 40] {
+                                pool.install(|| leaves(gauge, wide));
+                            }
+                        });
+                    }
+                }
+            });
+            assert_eq!(gauge.total(), 3 * 2 * 64);
+            settled(&gauge, &jobserver, tokens, &pools.each_ref());
+        });
+    }
+}
+
+#[test]
+fn calls_from_pool_to_pool_and_back_finish() {
+    for tokens in [0, 1, 3] {
+        for workers in [(1, 1), (1, 3), (4, 4)] {
+            must_end(&format!("A to B to A, {workers:?} workers, {tokens} tokens"), move || {
+                let (gauge, jobserver) = (Gauge::default(), Jobserver::new(tokens));
+                let a = pool_on(&jobserver, workers.0);
+                let b = pool_on(&jobserver, workers.1);
+                let there_and_back = || {
+                    a.install(|| {
+                        leaves(&gauge, 3);
+                        let answer = b.install(|| {
+                            leaves(&gauge, 3);
+                            a.install(|| {
+                                leaves(&gauge, 3);
+                                b.install(|| 42)
+                            })
+                        });
+                        leaves(&gauge, 3);
+                        answer
+                    })
+                };
+                assert_eq!(there_and_back(), 42);
+                thread::scope(|scope| {
+                    let callers: Vec<_> = (0..4).map(|_| scope.spawn(there_and_back)).collect();
+                    callers.into_iter().for_each(|caller| assert_eq!(caller.join().unwrap(), 42));
+                });
+                settled(&gauge, &jobserver, tokens, &[&a, &b]);
+            });
+        }
+    }
+}
+
+#[test]
+fn pools_that_wait_for_each_others_work_finish() {
+    for tokens in [0, 1, 3] {
+        for workers in [1, 2, 4] {
+            must_end(&format!("mutual waits, {workers} workers, {tokens} tokens"), move || {
+                let (gauge, jobserver) = (Gauge::default(), Jobserver::new(tokens));
+                let a = pool_on(&jobserver, workers);
+                let b = pool_on(&jobserver, workers);
+                thread::scope(|scope| {
+                    let (a, b, gauge) = (&a, &b, &gauge);
+                    for (one, other) in [(a, b), (b, a)] {
+                        scope.spawn(move || {
+                            for _ in 0..20 {
+                                // The latch that this waits for is set by the other pool.
+                                one.install(|| other.install(|| leaves(gauge, 2)));
+                                one.scope(|scope| {
+                                    scope.spawn(|_| other.install(|| leaves(gauge, 2)));
+                                    scope.spawn(|_| leaves(gauge, 2));
+                                });
+                            }
+                        });
+                    }
+                });
+                settled(&gauge, &jobserver, tokens, &[&a, &b]);
+            });
+        }
+    }
+}
+
+#[test]
+fn a_scope_of_one_pool_may_be_filled_by_another() {
+    for tokens in [0, 1, 3] {
+        must_end(&format!("a scope filled from elsewhere, {tokens} tokens"), move || {
+            let (gauge, jobserver) = (Gauge::default(), Jobserver::new(tokens));
+            let a = pool_on(&jobserver, 3);
+            let b = pool_on(&jobserver, 3);
+            for _ in 0..20 {
+                // The jobs get into A's injector without A's governor being told.
+                a.scope(|scope| {
+                    b.install(|| (0..4).for_each(|_| scope.spawn(|_| leaves(&gauge, 2))));
+                });
+                a.in_place_scope(|scope| {
+                    b.install(|| (0..4).for_each(|_| scope.spawn(|_| leaves(&gauge, 2))));
+                });
+            }
+            assert_eq!(gauge.total(), 20 * 16);
+            settled(&gauge, &jobserver, tokens, &[&a, &b]);
+        });
+    }
+}
+
+#[test]
+fn broadcasts_among_pools_finish() {
+    for tokens in [0, 1, 3] {
+        must_end(&format!("broadcasts among pools, {tokens} tokens"), move || {
+            let (gauge, jobserver) = (Gauge::default(), Jobserver::new(tokens));
+            let a = pool_on(&jobserver, 3);
+            let b = pool_on(&jobserver, 4);
+            let inner = || a.broadcast(|_| gauge.leaf(|| virtual_core(LEAF))).len();
+            assert_eq!(a.install(|| b.broadcast(|_| inner())), [3; 4]);
+            assert_eq!(b.install(inner), 3);
+            assert_eq!(a.install(inner), 3);
+            settled(&gauge, &jobserver, tokens, &[&a, &b]);
+        });
+    }
+}
+
+#[test]
+fn the_own_slot_serves_whichever_pool_needs_it() {
+    must_end("turns on the own slot", || {
+        let (gauge, jobserver) = (Gauge::default(), Jobserver::new(0));
+        let pools = [1, 2, 5].map(|workers| pool_on(&jobserver, workers));
+        // One after another: the slot must have come free.
+        for pool in pools.iter().chain(pools.iter().rev()) {
+            pool.install(|| leaves(&gauge, 5));
+        }
+        // All at once: it must go round.
+        let begin = Barrier::new(pools.len());
+        thread::scope(|scope| {
+            for pool in &pools {
+                scope.spawn(|| {
+                    begin.wait();
+                    (0..20).for_each(|_| pool.install(|| leaves(&gauge, 2)));
+                });
+            }
+        });
+        settled(&gauge, &jobserver, 0, &pools.each_ref());
+    });
+}
+
+#[test]
+fn a_pool_that_never_pauses_makes_room_for_another() {
+    must_end("one pool beside a busy one", || {
+        let (gauge, jobserver) = (Gauge::default(), Jobserver::new(1));
+        let (busy, other) = (pool_on(&jobserver, 2), pool_on(&jobserver, 2));
+        let done = AtomicBool::new(false);
+        thread::scope(|scope| {
+            // One call without end, as far as the pool can see, that could use both funds.
+            scope.spawn(|| {
+                busy.install(|| {
+                    while !done.load(Ordering::Relaxed) {
+                        leaves(&gauge, 2);
+                    }
+                });
+            });
+            (0..5).for_each(|_| other.install(|| leaves(&gauge, 2)));
+            done.store(true, Ordering::Relaxed);
+        });
+        settled(&gauge, &jobserver, 1, &[&busy, &other]);
+    });
+}
+
+#[test]
+fn threads_outside_any_pool_share_the_budget() {
+    for tokens in [1, 2, 4] {
+        must_end(&format!("outside threads, {tokens} tokens"), move || {
+            let (gauge, jobserver) = (Gauge::default(), Jobserver::new(tokens));
+            let pool = pool_on(&jobserver, 4);
+            thread::scope(|scope| {
+                let (gauge, jobserver, pool) = (&gauge, &jobserver, &pool);
+                for _ in 0..3 {
+                    scope.spawn(move || {
+                        for _ in 0..20 {
+                            let _token = jobserver.acquire();
+                            gauge.leaf(|| virtual_core(LEAF));
+                        }
+                    });
+                }
+                scope.spawn(move || {
+                    for _ in 0..200 {
+                        let token = jobserver.try_acquire();
+                        token.map(|_token| gauge.leaf(|| virtual_core(LEAF / 4)));
+                    }
+                });
+                (0..20).for_each(|_| pool.install(|| leaves(gauge, 8)));
+            });
+            settled(&gauge, &jobserver, tokens, &[&pool]);
+        });
+    }
+}
+
+#[test]
+fn jobs_that_panic_lose_no_token() {
+    must_end("panics", || {
+        let (gauge, jobserver) = (Gauge::default(), Jobserver::new(3));
+        let builder = ThreadPoolBuilder::new().num_threads(4).jobserver(jobserver.clone());
+        let pool = builder.panic_handler(|_| ()).build().expect("a small pool");
+        for round in 0..50 {
+            let all = (0..16).into_par_iter().with_max_len(1);
+            let work = || {
+                all.for_each(|n| {
+                    gauge.leaf(|| virtual_core(LEAF));
+                    assert!(n != round % 16, "as planned");
+                });
+            };
+            assert!(catch_unwind(AssertUnwindSafe(|| pool.install(work))).is_err());
+            pool.spawn(|| panic!("as planned"));
+            pool.spawn_broadcast(|_| panic!("as planned"));
+        }
+        settled(&gauge, &jobserver, 3, &[&pool]);
+    });
+}
+
+#[test]
+fn pools_built_and_dropped_leave_nothing_behind() {
+    let test = "pools::pools_built_and_dropped_leave_nothing_behind";
+    in_own_process(test, &[], || {
+        must_end("500 pools", || {
+            let jobserver = Jobserver::new(3);
+            let before: BTreeSet<_> = threads().into_iter().collect();
+            for round in 0..500 {
+                let pool = pool_on(&jobserver, 1 + round % 6);
+                match round % 5 {
+                    0 => {}
+                    1 => pool.install(|| ()),
+                    2 => pool.spawn(|| rayon::spawn(|| ())),
+                    3 => pool.install(|| (0..20).into_par_iter().for_each(|_| ())),
+                    _ => pool.spawn_broadcast(|_| ()),
+                }
+            }
+            eventually("all threads end", || {
+                threads().into_iter().all(|thread| before.contains(&thread))
+            });
+            eventually("every token comes back", || jobserver.held() == 0);
+            assert_eq!(jobserver.available().expect("a local budget can be counted"), 3);
+            // The own slot, too.
+            assert_eq!(pool_on(&jobserver, 2).install(|| 7), 7);
+        });
+    });
+}
+
+#[test]
+fn an_idle_pool_sleeps() {
+    in_own_process("pools::an_idle_pool_sleeps", &[], || {
+        must_end("idle pools", || {
+            let (gauge, jobserver) = (Gauge::default(), Jobserver::new(5));
+            let unused = pool_on(&jobserver, 3);
+            let pools = [pool_on(&jobserver, 8), pool_on(&jobserver, 1)];
+            pools.iter().for_each(|pool| pool.install(|| leaves(&gauge, 40)));
+            assert_eq!(pools[0].broadcast(|_| ()).len(), 8);
+            settled(&gauge, &jobserver, 5, &[&unused, &pools[0], &pools[1]]);
+            let switches = || switches_of_others().expect("proc is mounted");
+            let still = |time: Duration| {
+                let before = switches();
+                virtual_core(time); // nothing is waited for: this is the time to be slept through
+                (switches() == before).then_some(before)
+            };
+            // Whoever has parked may still be on its way to its seat.
+            eventually("the pools fall asleep", || still(Duration::from_millis(20)).is_some());
+            let asleep = still(Duration::from_secs(1));
+            assert!(asleep.is_some_and(|threads| threads.len() > 12), "an idle pool woke up");
+        });
+    });
+}
