@@ -4,6 +4,7 @@ use std::any::Any;
 use std::fmt;
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
+use std::process;
 use std::sync::Arc;
 use std::thread;
 
@@ -382,9 +383,11 @@ impl Parts {
 fn guarded(handler: StartHook, on_panic: Option<PanicHandler>) -> StartHook {
     Box::new(move |index| {
         let Err(panic) = panic::catch_unwind(AssertUnwindSafe(|| handler(index))) else { return };
-        match &on_panic {
-            Some(on_panic) => on_panic(panic),
-            None => panic::resume_unwind(panic),
+        let Some(on_panic) = &on_panic else { panic::resume_unwind(panic) };
+        if panic::catch_unwind(AssertUnwindSafe(|| on_panic(panic))).is_err() {
+            // As in rayon. Passed on, it would only go to the same handler once more, and the
+            // worker past our gate.
+            process::abort();
         }
     })
 }

@@ -1,12 +1,12 @@
 //! The locks that the hand-off between workers is built from, so that `loom` can stand in for
 //! them (`RUSTFLAGS="--cfg loom"`) and run every interleaving.
 
-#[cfg(loom)]
+#[cfg(all(loom, test))]
 pub(crate) use self::model::{Condvar, Mutex, wait};
-#[cfg(not(loom))]
+#[cfg(not(all(loom, test)))]
 pub(crate) use self::real::{Condvar, Mutex, wait};
 
-#[cfg(not(loom))]
+#[cfg(not(all(loom, test)))]
 mod real {
     pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
 
@@ -20,7 +20,7 @@ mod real {
     }
 }
 
-#[cfg(loom)]
+#[cfg(all(loom, test))]
 mod model {
     pub(crate) use loom::sync::{Condvar, MutexGuard};
 

@@ -28,7 +28,7 @@ fn a_second_global_pool_is_an_error() {
         assert_eq!(pool.install(|| 42), 42);
 
         // The first goes on.
-        assert_eq!(rayon::join(|| rayon::current_num_threads(), || 2), (3, 2));
+        assert_eq!(rayon::join(rayon::current_num_threads, || 2), (3, 2));
         assert_eq!(rayon::broadcast(|context| context.index()), [0, 1, 2]);
         eventually("an idle pool holds no token", || first.held() == 0);
         assert!(global::stats().is_some_and(|stats| stats.peak <= 2));

@@ -8,452 +8,43 @@
 //!
 //! Run by `RUSTFLAGS="--cfg loom" cargo test --release --lib model`.
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
+mod ledger;
+mod pool;
 
-use loom::thread::{self, JoinHandle};
+use std::sync::Arc;
+
+use loom::thread;
 
 use crate::gate::Parker;
-use crate::governor::policy::{
-    Judged, Knobs, Nanos, Orders, Policy, Ran, Sighting, Verdict, Wake,
-};
-use crate::jobserver::{AnyFund, Book, Demand, Market, Offer};
-use crate::sync::{self, Condvar, Mutex};
+use crate::governor::policy::Wake;
+use ledger::{Ledger, Rival};
+use pool::{Job, Pool};
 
-type Fund = AnyFund<u8>;
-
-/// What lies in the injector.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Job {
-    Probe,
-    /// A job from outside; its call ends with it.
-    Leaf,
-    /// The same, but it puts a leaf into the injector and waits for it, as a worker does that was
-    /// robbed of one half of its `join`.
-    Join,
-    /// What a join waits for.
-    Half,
-}
-
-/// The jobserver connection: the book of the real one, and the tokens that lie there.
-struct Ledger {
-    /// Not `loom`'s: it is never waited for. Where somebody may come in between, `door` tells.
-    book: parking_lot::Mutex<(Book<u8>, Vec<u8>)>,
-    door: Mutex<()>,
-    tokens: u8,
-    /// By account.
-    pools: OnceLock<Vec<Weak<Pool>>>,
-}
-
-impl Ledger {
-    fn new(tokens: u8) -> Arc<Self> {
-        let book = parking_lot::Mutex::new((Book::new(), (0..tokens).collect()));
-        Arc::new(Ledger { book, door: Mutex::new(()), tokens, pools: OnceLock::new() })
-    }
-
-    /// Lets the ledger's other users come in between. A pool calls it under its own lock, which
-    /// means nothing to explore if it is the only one.
-    fn interrupt(&self) {
-        if self.pools.get().is_some_and(|pools| pools.len() > 1) {
-            drop(self.door.lock());
-        }
-    }
-
-    fn try_take(&self) -> Option<Fund> {
-        self.interrupt();
-        let (book, lying) = &mut *self.book.lock();
-        book.take_own().or_else(|| lying.pop().map(Fund::Token))
-    }
-
-    fn demand(&self, id: usize, demand: Demand) {
-        self.interrupt();
-        {
-            let (book, lying) = &mut *self.book.lock();
-            book.demand(id, demand);
-            if demand.funds == 0 {
-                return;
-            }
-            if let Some(fund) = book.take_own().or_else(|| lying.pop().map(Fund::Token)) {
-                return book.grant(id, fund);
-            }
-        }
-        if demand.starving {
-            self.pools().filter(|pool| pool.account != id).for_each(|pool| pool.nudge());
-        }
-    }
-
-    /// Called without any lock.
-    fn give(&self, fund: Fund) {
-        drop(self.door.lock());
-        let offer = {
-            let (book, lying) = &mut *self.book.lock();
-            match book.offer(fund) {
-                Offer::Return(token) => {
-                    lying.push(token);
-                    Offer::Kept
-                }
-                kept => kept,
-            }
-        };
-        if let Offer::Granted(id) = offer {
-            let taker = self.pools().find(|pool| pool.account == id);
-            taker.expect("an account is a pool's").step(|_, _, _| ());
-        }
-    }
-
-    fn collect(&self, id: usize) -> Vec<Fund> {
-        self.interrupt();
-        self.book.lock().0.collect(id)
-    }
-
-    fn market(&self, id: usize) -> Market {
-        let (rival, rival_starving) = self.book.lock().0.rivals(id);
-        // As if other processes waited, so that idle tokens go back at once.
-        Market { lying: 0, rival, rival_starving }
-    }
-
-    fn pools(&self) -> impl Iterator<Item = Arc<Pool>> {
-        self.pools.get().into_iter().flatten().filter_map(Weak::upgrade)
-    }
-
-    /// Every token lies there again, and the own slot too.
-    fn check_whole(&self) {
-        let (book, lying) = &mut *self.book.lock();
-        lying.sort_unstable();
-        assert_eq!(*lying, Vec::from_iter(0..self.tokens), "a token was lost or made");
-        assert!(book.take_own().is_some(), "the own slot was lost");
-    }
-}
-
-struct State {
-    policy: Policy,
-    orders: Orders,
-    purse: Vec<Fund>,
-    demand: Demand,
-    posts: usize,
-    asleep: bool,
-    now: Nanos,
-}
-
-#[derive(Default)]
-struct Injector {
-    jobs: VecDeque<Job>,
-    /// Halves of joins that have been done and not been noticed.
-    halves: usize,
-    closed: bool,
-}
-
-/// One pool, its governor and its account.
-struct Pool {
-    state: Mutex<State>,
-    seats: Vec<Parker>,
-    ledger: Arc<Ledger>,
-    account: usize,
-    injector: Mutex<Injector>,
-    posted: Condvar,
-    /// What the governor's thread sleeps at.
-    rung: Mutex<bool>,
-    bell: Condvar,
-    nudged: AtomicBool,
-    /// Calls that have been answered.
-    answers: Mutex<usize>,
-    answered: Condvar,
-    /// Workers that are free to run jobs. No part of the model: it only watches.
-    running: AtomicUsize,
-}
-
-impl Pool {
-    fn new(workers: usize, ledger: &Arc<Ledger>) -> Arc<Self> {
-        Arc::new(Pool {
-            state: Mutex::new(State {
-                policy: Policy::new(workers, false, Knobs::default()),
-                orders: Orders::default(),
-                purse: Vec::new(),
-                demand: Demand::default(),
-                posts: 0,
-                asleep: false,
-                now: 0,
-            }),
-            seats: (0..workers).map(|_| Parker::new()).collect(),
-            ledger: Arc::clone(ledger),
-            account: ledger.book.lock().0.open(),
-            injector: Mutex::new(Injector::default()),
-            posted: Condvar::new(),
-            rung: Mutex::new(false),
-            bell: Condvar::new(),
-            nudged: AtomicBool::new(false),
-            answers: Mutex::new(0),
-            answered: Condvar::new(),
-            running: AtomicUsize::new(0),
-        })
-    }
-
-    /// Starts the workers and the governor's thread.
-    fn start(self: &Arc<Self>) -> Vec<JoinHandle<()>> {
-        let worker = |index| {
-            let pool = Arc::clone(self);
-            thread::spawn(move || pool.work(index))
-        };
-        let mut threads: Vec<_> = (0..self.seats.len()).map(worker).collect();
-        let pool = Arc::clone(self);
-        threads.push(thread::spawn(move || pool.govern()));
-        threads
-    }
-
-    // ----- as in `governor/mod.rs` -----
-
-    fn step<R>(&self, event: impl FnOnce(&mut Policy, Nanos, &mut Orders) -> R) -> R {
-        let mut state = self.state.lock();
-        let State { policy, orders, now, .. } = &mut *state;
-        let outcome = event(policy, *now, orders);
-        let (wake, give) = self.carry_out(&mut state);
-        let ring = state.asleep
-            && (state.posts > 0 || state.policy.deadline().is_some() || state.policy.ended());
-        drop(state);
-        self.follow_up(wake, give);
-        if ring {
-            self.ring();
-        }
-        outcome
-    }
-
-    fn ring(&self) {
-        *self.rung.lock() = true;
-        self.bell.notify_one();
-    }
-
-    fn nudge(&self) {
-        self.nudged.store(true, Ordering::Release);
-        self.ring();
-    }
-
-    fn carry_out(&self, state: &mut State) -> (Vec<(usize, Wake)>, Vec<Fund>) {
-        let State { policy, orders, purse, demand, posts, now, .. } = state;
-        loop {
-            let asked = std::mem::take(&mut orders.take);
-            if asked > 0 {
-                let got: Vec<_> = (0..asked).map_while(|_| self.ledger.try_take()).collect();
-                policy.supplied(*now, asked, got.len(), orders);
-                purse.extend(got);
-                continue;
-            }
-            let wanted = policy.demand();
-            if wanted != *demand {
-                *demand = wanted;
-                self.ledger.demand(self.account, wanted);
-            }
-            let granted = self.ledger.collect(self.account);
-            if granted.is_empty() {
-                break;
-            }
-            demand.funds = demand.funds.saturating_sub(granted.len());
-            demand.starving = false;
-            policy.supplied(*now, 0, granted.len(), orders);
-            purse.extend(granted);
-        }
-        *posts += std::mem::take(&mut orders.posts);
-        let kept = purse.len() - std::mem::take(&mut orders.give);
-        let give = purse.split_off(kept);
-        assert_eq!(purse.len(), policy.funds(), "the purse and the policy disagree");
-        assert!(policy.admitted() <= policy.funds(), "more admitted than funded: {policy:?}");
-        (std::mem::take(&mut orders.wake), give)
-    }
-
-    fn follow_up(&self, wake: Vec<(usize, Wake)>, give: Vec<Fund>) {
-        for (worker, why) in wake {
-            self.seats[worker].call(why);
-        }
-        give.into_iter().for_each(|fund| self.ledger.give(fund));
-    }
-
-    /// The governor's thread. It is where time passes.
-    fn govern(&self) {
-        loop {
-            let mut state = self.state.lock();
-            state.asleep = false;
-            if state.policy.ended() {
-                drop(state);
-                self.injector.lock().closed = true;
-                self.posted.notify_all();
-                return;
-            }
-            let due = state.policy.deadline();
-            if self.nudged.swap(false, Ordering::Acquire) || due.is_some() {
-                state.now = due.map_or(state.now, |at| at.max(state.now));
-                let State { policy, orders, now, .. } = &mut *state;
-                policy.tick(*now, self.market(), Ran::No, orders);
-            }
-            let (wake, give) = self.carry_out(&mut state);
-            let posts = std::mem::take(&mut state.posts);
-            let sleeps = posts == 0 && state.policy.deadline().is_none();
-            state.asleep = sleeps;
-            drop(state);
-            self.follow_up(wake, give);
-            (0..posts).for_each(|_| self.inject(Job::Probe));
-            if sleeps {
-                let mut rung = self.rung.lock();
-                while !*rung {
-                    rung = sync::wait(&self.bell, rung);
-                }
-                *rung = false;
-            } else {
-                // It sleeps until its deadline here, and the others go on.
-                thread::yield_now();
-            }
-        }
-    }
-
-    fn park(&self, worker: usize) {
-        loop {
-            let wake = self.seats[worker].wait();
-            if wake == Wake::Leave {
-                return;
-            }
-            self.runs();
-            let verdict = self.step(|policy, now, orders| match wake {
-                Wake::Turn => {
-                    let verdict = policy.turned(now, self.market(), worker, false, orders);
-                    self.noted(verdict)
-                }
-                _ => {
-                    policy.resumed(now);
-                    Verdict::Stay
-                }
-            });
-            if verdict == Verdict::Stay {
-                return;
-            }
-        }
-    }
-
-    fn taken(&self, worker: usize, nested: bool) {
-        let sighting = Sighting { worker, nested, judged: Judged::Quiet };
-        let verdict = self.step(|policy, now, orders| {
-            let verdict = policy.taken(now, self.market(), sighting, orders);
-            self.noted(verdict)
-        });
-        if verdict == Verdict::Park {
-            self.park(worker);
-        }
-    }
-
-    fn market(&self) -> Market {
-        self.ledger.market(self.account)
-    }
-
-    /// Counts the current worker among those that run.
-    fn runs(&self) {
-        let running = self.running.fetch_add(1, Ordering::Relaxed) + 1;
-        let most = usize::from(self.ledger.tokens) + 1;
-        assert!(running <= most, "{running} run at once on {most} funds");
-    }
-
-    /// Counts a worker that parks out before anybody else learns that its fund is free.
-    fn noted(&self, verdict: Verdict) -> Verdict {
-        if verdict == Verdict::Park {
-            self.running.fetch_sub(1, Ordering::Relaxed);
-        }
-        verdict
-    }
-
-    // ----- rayon -----
-
-    fn inject(&self, job: Job) {
-        self.injector.lock().jobs.push_back(job);
-        self.posted.notify_one();
-    }
-
-    /// A worker's thread, from its start handler to the end of its pool.
-    fn work(&self, index: usize) {
-        match self.step(|policy, now, _| policy.started(now, index)) {
-            Verdict::Stay => self.runs(),
-            Verdict::Park => self.park(index),
-        }
-        while let Some(job) = self.find(|injector| injector.closed) {
-            self.run(index, job, false);
-        }
-    }
-
-    /// The next job, or `None` once `latch` is set.
-    fn find(&self, mut latch: impl FnMut(&mut Injector) -> bool) -> Option<Job> {
-        let mut injector = self.injector.lock();
-        loop {
-            if latch(&mut injector) {
-                return None;
-            }
-            match injector.jobs.pop_front() {
-                Some(job) => return Some(job),
-                None => injector = sync::wait(&self.posted, injector),
-            }
-        }
-    }
-
-    fn run(&self, worker: usize, job: Job, nested: bool) {
-        match job {
-            Job::Probe => self.taken(worker, nested),
-            Job::Leaf => self.answer(),
-            Job::Half => {
-                self.injector.lock().halves += 1;
-                self.posted.notify_all();
-            }
-            Job::Join => {
-                self.inject(Job::Half);
-                while let Some(job) = self.find(|injector| injector.halves > 0) {
-                    self.run(worker, job, true);
-                }
-                self.answer();
-            }
-        }
-    }
-
-    // ----- callers -----
-
-    /// As `spawn`: the call ends with the job.
-    fn spawn(&self, job: Job) {
-        self.step(|policy, now, orders| policy.enter(now, orders));
-        self.inject(job);
-    }
-
-    fn answer(&self) {
-        *self.answers.lock() += 1;
-        self.answered.notify_all();
-        self.step(|policy, now, orders| policy.leave(now, orders));
-    }
-
-    fn wait_for(&self, answers: usize) {
-        let mut answered = self.answers.lock();
-        while *answered < answers {
-            answered = sync::wait(&self.answered, answered);
-        }
-    }
-
-    fn drain(&self) {
-        self.step(|policy, now, orders| policy.drain(now, orders));
-    }
-}
-
-/// Runs `calls` against pools with these numbers of workers on one jobserver, then drops the
-/// pools and checks that all has ended and everything is back.
+/// Runs `calls` against a pool, then drops the pool and checks that all has ended and everything
+/// is back.
 fn explore(
     preemptions: usize,
-    workers: &'static [usize],
+    workers: usize,
     tokens: u8,
-    calls: impl Fn(&[Arc<Pool>]) + Send + Sync + 'static,
+    calls: impl Fn(&Pool) + Send + Sync + 'static,
 ) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(preemptions);
-    builder.check(move || {
-        let ledger = Ledger::new(tokens);
-        let pools: Vec<_> = workers.iter().map(|&count| Pool::new(count, &ledger)).collect();
-        let holders = pools.iter().map(Arc::downgrade).collect();
-        assert!(ledger.pools.set(holders).is_ok());
-        let threads: Vec<_> = pools.iter().flat_map(Pool::start).collect();
-        calls(&pools);
-        pools.iter().for_each(|pool| pool.drain());
+    check(preemptions, move || {
+        let ledger = Ledger::new(tokens, None);
+        let pool = Pool::new(workers, &ledger);
+        let threads = pool.start();
+        calls(&pool);
+        pool.drain();
         threads.into_iter().for_each(|thread| thread.join().expect("no thread panics"));
         ledger.check_whole();
     });
+}
+
+/// Explores all interleavings in which at most so many threads are interrupted where they need
+/// not be; every thread may come next wherever one blocks, besides.
+fn check(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(preemptions);
+    builder.check(model);
 }
 
 #[test]
@@ -471,54 +62,59 @@ fn call_before_wait() {
 
 #[test]
 fn start_races_enter() {
-    explore(3, &[1], 0, |pools| {
-        pools[0].spawn(Job::Leaf);
-        pools[0].wait_for(1);
+    explore(2, 1, 0, |pool| {
+        pool.spawn(Job::Leaf);
+        pool.wait_for(1);
     });
 }
 
 #[test]
 fn enter_races_last_park() {
-    explore(2, &[1], 0, |pools| {
-        pools[0].spawn(Job::Leaf);
-        pools[0].wait_for(1);
+    explore(2, 1, 0, |pool| {
+        pool.spawn(Job::Leaf);
+        pool.wait_for(1);
         // By now the worker may be anywhere between the job's end and its seat.
-        pools[0].spawn(Job::Leaf);
-        pools[0].wait_for(2);
+        pool.spawn(Job::Leaf);
+        pool.wait_for(2);
     });
 }
 
 #[test]
 fn drain_races_park() {
-    explore(2, &[2], 1, |pools| {
-        pools[0].spawn(Job::Leaf);
+    explore(2, 2, 1, |pool| pool.spawn(Job::Leaf));
+}
+
+#[test]
+fn handover_races_leave() {
+    explore(2, 2, 0, |pool| pool.spawn(Job::Join));
+}
+
+#[test]
+fn growth_races_retire() {
+    explore(1, 2, 1, |pool| {
+        pool.spawn(Job::Join);
+        pool.spawn(Job::Leaf);
+        pool.wait_for(2);
     });
 }
 
 #[test]
 fn grant_races_retire() {
-    explore(1, &[1, 1], 0, |pools| {
-        // One own slot for both: what one gives up the other waits for.
-        pools[0].spawn(Job::Leaf);
-        pools[1].spawn(Job::Leaf);
-        pools[0].wait_for(1);
-        pools[1].wait_for(1);
-    });
-}
-
-#[test]
-fn handover_races_leave() {
-    explore(2, &[2], 0, |pools| {
-        pools[0].spawn(Job::Join);
-        pools[0].wait_for(1);
-    });
-}
-
-#[test]
-fn growth_races_retire() {
-    explore(1, &[2], 1, |pools| {
-        pools[0].spawn(Job::Join);
-        pools[0].spawn(Job::Leaf);
-        pools[0].wait_for(2);
+    check(3, || {
+        let ledger = Ledger::new(0, Some(Rival::new()));
+        let rival = ledger.rival.as_ref().expect("just made");
+        let pool = Pool::new(1, &ledger);
+        let own = ledger.try_take().expect("nobody else has it yet");
+        let threads = pool.start();
+        pool.spawn(Job::Leaf);
+        // The pool may be about to ask for the own slot, or waiting for it.
+        ledger.give(own);
+        // And now it may be about to get it, to use it or to give it up.
+        let own = ledger.acquire(rival);
+        ledger.give(own);
+        pool.wait_for(1);
+        pool.drain();
+        threads.into_iter().for_each(|thread| thread.join().expect("no thread panics"));
+        ledger.check_whole();
     });
 }

@@ -4,4 +4,5 @@ mod budget;
 mod mirror;
 mod pools;
 mod process;
+mod rest;
 mod support;

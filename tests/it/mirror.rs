@@ -3,6 +3,7 @@
 mod building;
 mod calling;
 mod ending;
+mod panicking;
 
 /// Runs the body with `$builder` making builders of stock rayon, then of ours with budgets from
 /// nothing to plenty, each under the watchdog, and compares the results.

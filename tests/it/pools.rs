@@ -1,6 +1,5 @@
-//! Several pools on one jobserver, and what pools leave behind.
+//! Several pools on one jobserver.
 
-use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,19 +9,18 @@ use std::time::Duration;
 use rayon::prelude::*;
 use rayon_jobserver::{Jobserver, ThreadPool, ThreadPoolBuilder};
 
-use crate::process::{in_own_process, switches_of_others, threads};
 use crate::support::{Gauge, eventually, must_end, virtual_core};
 
 const LEAF: Duration = Duration::from_micros(200);
 
 /// A pool of `workers` workers on a jobserver that others use too.
-fn pool_on(jobserver: &Jobserver, workers: usize) -> ThreadPool {
+pub(crate) fn pool_on(jobserver: &Jobserver, workers: usize) -> ThreadPool {
     let builder = ThreadPoolBuilder::new().num_threads(workers).jobserver(jobserver.clone());
     builder.build().expect("a pool of a sane size can be built")
 }
 
 /// Whatever ran has kept the budget and brought everything back.
-fn settled(gauge: &Gauge, jobserver: &Jobserver, tokens: usize, pools: &[&ThreadPool]) {
+pub(crate) fn settled(gauge: &Gauge, jobserver: &Jobserver, tokens: usize, pools: &[&ThreadPool]) {
     let most = gauge.most();
     assert!(most <= tokens + 1, "{most} at once with {tokens} tokens");
     eventually("every token comes back", || jobserver.held() == 0);
@@ -35,7 +33,7 @@ fn settled(gauge: &Gauge, jobserver: &Jobserver, tokens: usize, pools: &[&Thread
 }
 
 /// Leaves that stand in for cores, `wide` of them, each counted.
-fn leaves(gauge: &Gauge, wide: usize) {
+pub(crate) fn leaves(gauge: &Gauge, wide: usize) {
     let all = (0..wide).into_par_iter().with_max_len(1);
     all.for_each(|_| gauge.leaf(|| virtual_core(LEAF)));
 }
@@ -227,8 +225,9 @@ fn threads_outside_any_pool_share_the_budget() {
                 }
                 scope.spawn(move || {
                     for _ in 0..200 {
-                        let token = jobserver.try_acquire();
-                        token.map(|_token| gauge.leaf(|| virtual_core(LEAF / 4)));
+                        if let Some(_token) = jobserver.try_acquire() {
+                            gauge.leaf(|| virtual_core(LEAF / 4));
+                        }
                     }
                 });
                 (0..20).for_each(|_| pool.install(|| leaves(gauge, 8)));
@@ -257,57 +256,5 @@ fn jobs_that_panic_lose_no_token() {
             pool.spawn_broadcast(|_| panic!("as planned"));
         }
         settled(&gauge, &jobserver, 3, &[&pool]);
-    });
-}
-
-#[test]
-fn pools_built_and_dropped_leave_nothing_behind() {
-    let test = "pools::pools_built_and_dropped_leave_nothing_behind";
-    in_own_process(test, &[], || {
-        must_end("500 pools", || {
-            let jobserver = Jobserver::new(3);
-            let before: BTreeSet<_> = threads().into_iter().collect();
-            for round in 0..500 {
-                let pool = pool_on(&jobserver, 1 + round % 6);
-                match round % 5 {
-                    0 => {}
-                    1 => pool.install(|| ()),
-                    2 => pool.spawn(|| rayon::spawn(|| ())),
-                    3 => pool.install(|| (0..20).into_par_iter().for_each(|_| ())),
-                    _ => pool.spawn_broadcast(|_| ()),
-                }
-            }
-            eventually("all threads end", || {
-                threads().into_iter().all(|thread| before.contains(&thread))
-            });
-            eventually("every token comes back", || jobserver.held() == 0);
-            assert_eq!(jobserver.available().expect("a local budget can be counted"), 3);
-            // The own slot, too.
-            assert_eq!(pool_on(&jobserver, 2).install(|| 7), 7);
-        });
-    });
-}
-
-#[test]
-fn an_idle_pool_sleeps() {
-    in_own_process("pools::an_idle_pool_sleeps", &[], || {
-        must_end("idle pools", || {
-            let (gauge, jobserver) = (Gauge::default(), Jobserver::new(5));
-            let unused = pool_on(&jobserver, 3);
-            let pools = [pool_on(&jobserver, 8), pool_on(&jobserver, 1)];
-            pools.iter().for_each(|pool| pool.install(|| leaves(&gauge, 40)));
-            assert_eq!(pools[0].broadcast(|_| ()).len(), 8);
-            settled(&gauge, &jobserver, 5, &[&unused, &pools[0], &pools[1]]);
-            let switches = || switches_of_others().expect("proc is mounted");
-            let still = |time: Duration| {
-                let before = switches();
-                virtual_core(time); // nothing is waited for: this is the time to be slept through
-                (switches() == before).then_some(before)
-            };
-            // Whoever has parked may still be on its way to its seat.
-            eventually("the pools fall asleep", || still(Duration::from_millis(20)).is_some());
-            let asleep = still(Duration::from_secs(1));
-            assert!(asleep.is_some_and(|threads| threads.len() > 12), "an idle pool woke up");
-        });
     });
 }

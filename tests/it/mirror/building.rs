@@ -137,30 +137,6 @@ fn start_handlers_come_before_jobs_whoever_is_first() {
 }
 
 #[test]
-fn panics_of_jobs_and_handlers_go_to_the_panic_handler() {
-    let panics = both!("panic_handler", |builder| {
-        let (send, receive) = channel();
-        let built = builder()
-            .num_threads(3)
-            .panic_handler(move |panic| send.send(said(&*panic)).unwrap())
-            .start_handler(|index| panic!("start {index}"))
-            .exit_handler(|index| panic!("exit {index}"))
-            .build();
-        let pool = built.unwrap();
-        pool.spawn(|| panic!("spawn"));
-        pool.spawn_fifo(|| panic!("spawn_fifo"));
-        pool.spawn_broadcast(|context| panic!("broadcast {}", context.index()));
-        pool.install(|| rayon::spawn(|| panic!("spawn inside")));
-        assert_eq!(pool.install(|| 1), 1, "the pool lives on");
-        drop(pool);
-        let mut panics: Vec<_> = receive.into_iter().collect();
-        panics.sort();
-        panics
-    });
-    assert_eq!(panics.len(), 12);
-}
-
-#[test]
 fn threads_are_started_by_the_spawn_handler() {
     let threads = both!("spawn_handler", |builder| {
         let mut handles = Vec::new();

@@ -1,7 +1,5 @@
 //! The methods of the pool, from outside and inside.
 
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use std::sync::Mutex;
 use std::sync::mpsc::channel;
 use std::thread;
@@ -63,51 +61,6 @@ fn yields_run_jobs_on_workers_only() {
     assert_eq!(outside, (None, None));
     assert_eq!(inside, (Some(Yield::Executed), Some(Yield::Executed), Some(Yield::Idle)));
     assert_eq!(log, ["local", "between", "now", "after"]);
-}
-
-/// A payload that is no string, to be passed on as it is.
-#[derive(Debug, PartialEq)]
-struct Payload(u32);
-
-fn payload<R>(call: impl FnOnce() -> R) -> Option<u32> {
-    let panic: Box<dyn Any + Send> = catch_unwind(AssertUnwindSafe(call)).err()?;
-    panic.downcast::<Payload>().ok().map(|payload| payload.0)
-}
-
-fn fail(number: u32) {
-    panic_any(Payload(number));
-}
-
-#[test]
-fn panics_come_out_where_the_call_was_made() {
-    let payloads = both!("panics", |builder| {
-        let pool = builder().num_threads(3).build().unwrap();
-        let payloads = [
-            payload(|| pool.install(|| fail(1))),
-            payload(|| pool.join(|| fail(2), || ())),
-            payload(|| pool.join(|| (), || fail(3))),
-            payload(|| pool.scope(|_| fail(4))),
-            payload(|| pool.scope(|scope| scope.spawn(|_| fail(5)))),
-            payload(|| pool.scope_fifo(|scope| scope.spawn_fifo(|_| fail(6)))),
-            payload(|| pool.in_place_scope(|_| fail(7))),
-            payload(|| pool.in_place_scope(|scope| scope.spawn(|_| fail(8)))),
-            payload(|| pool.in_place_scope_fifo(|scope| scope.spawn_fifo(|_| fail(9)))),
-            payload(|| pool.broadcast(|context| fail(10 + u32::from(context.index() == 9)))),
-            payload(|| {
-                pool.install(|| {
-                    (0..100).into_par_iter().for_each(|n| {
-                        if n == 37 {
-                            fail(11)
-                        }
-                    })
-                })
-            }),
-            payload(|| pool.install(|| pool.join(|| (), || pool.scope(|_| fail(12))))),
-        ];
-        assert_eq!(pool.install(|| 1), 1, "the pool lives on");
-        payloads
-    });
-    assert_eq!(payloads, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12].map(Some));
 }
 
 #[test]

@@ -42,12 +42,14 @@ pub(super) struct Caller {
     visiting: Option<usize>,
     /// An announced call has yet to be made.
     entered: bool,
+    /// When its last act was done.
+    pub(super) done: Option<Nanos>,
 }
 
 impl World {
     pub(super) fn caller(&mut self, acts: Vec<Act>, uses: Vec<usize>) {
         uses.iter().for_each(|&pool| self.pools[pool].users += 1);
-        let caller = Caller { acts: acts.into(), uses, visiting: None, entered: false };
+        let caller = Caller { acts: acts.into(), uses, visiting: None, entered: false, done: None };
         self.callers.push(caller);
         self.unfinished += 1;
         self.wake_at(Event::Caller(self.callers.len() - 1));
@@ -129,6 +131,7 @@ impl World {
     /// A caller is done: pools that nobody else uses are dropped.
     fn retire(&mut self, id: usize) {
         self.unfinished -= 1;
+        self.callers[id].done = Some(self.now);
         for pool in std::mem::take(&mut self.callers[id].uses) {
             self.pools[pool].users -= 1;
             if self.pools[pool].users == 0 && !self.pools[pool].anchored {

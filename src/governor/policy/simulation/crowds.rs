@@ -6,7 +6,8 @@ use super::laws::Laws;
 use super::program::{self, Code, Op, Taste};
 use super::scenario::Scenario;
 use super::world::World;
-use super::{MICROSECOND, MILLISECOND, run};
+use super::{MICROSECOND, MILLISECOND, SECOND, run};
+use crate::governor::policy::Knobs;
 
 const CALM: Weather = Weather { crowded: 0, stall: 0 };
 
@@ -56,4 +57,29 @@ fn a_thousand_processes_share_a_jobserver() {
         world.caller(acts, vec![pool]);
     }
     run(Scenario { world, work });
+}
+
+/// Calls without a pause long enough for a sweep must not keep a parked worker from its part of
+/// a broadcast that nobody announced.
+#[test]
+fn a_bare_broadcast_is_done_beside_a_stream_of_calls() {
+    for (anchored, tokens) in [(true, 0), (true, 2), (true, 8), (false, 0), (false, 2)] {
+        let mut world = World::new(4, tokens, CALM);
+        world.laws = Laws::all(CALM, Knobs::default());
+        let process = world.process(false);
+        let pool = world.pool(process, 4, anchored);
+        let code = [Op::Broadcast(20 * MICROSECOND)].into();
+        let wait = Act::Pause(10 * MILLISECOND);
+        let broadcast = Act::Install { pool, code, announced: !anchored };
+        world.caller(vec![wait, broadcast], vec![pool]);
+        let code: Code = [Op::Compute(20 * MICROSECOND)].into();
+        let calls = (0..4_000).flat_map(|_| {
+            let call = Act::Install { pool, code: Code::clone(&code), announced: true };
+            [call, Act::Pause(200 * MICROSECOND)]
+        });
+        world.caller(calls.collect(), vec![pool]);
+        let world = run(Scenario { world, work: 2 * SECOND });
+        let done = world.callers[0].done.expect("everything is done");
+        assert!(done < 40 * MILLISECOND, "took until {done}");
+    }
 }

@@ -2,7 +2,8 @@
 
 use super::dice::Weather;
 use super::jobserver::number;
-use super::machine::{Mode, Pool, Worker};
+use super::machine::Pool;
+use super::worker::{Mode, Worker};
 use super::world::World;
 use super::{MILLISECOND, Nanos, SECOND};
 use crate::governor::policy::Knobs;

@@ -1,23 +1,16 @@
-//! A rayon pool as rayon-core 1.13 runs it: `registry.rs` and `sleep/mod.rs`, without their races.
-//!
-//! One step of a worker is one event: an operation of its program, or one look for work.
+//! A rayon pool's queues and sleep as in rayon-core 1.13, `registry.rs` and `sleep/mod.rs`, without
+//! their races.
 
 use std::collections::VecDeque;
 
 use super::Nanos;
-use super::gate::GovernorThread;
+use super::governor::GovernorThread;
 use super::jobserver::Fund;
-use super::program::{Code, Op};
+use super::program::Code;
+use super::worker::{Frame, Mode, Worker};
 use super::world::{Event, World};
-use crate::governor::policy::{Judged, Knobs, Policy, Wake};
+use crate::governor::policy::{Knobs, Policy};
 use crate::jobserver::Demand;
-
-/// How often an idle worker looks for work before it goes to sleep, 33 in rayon, where a look
-/// takes less time.
-const ROUNDS: u32 = 4;
-
-/// A look for work that finds none.
-const LOOK: Nanos = 2_000;
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Waiter {
@@ -63,104 +56,6 @@ impl Piece {
     }
 }
 
-/// What a worker's stack consists of.
-#[derive(Debug)]
-pub(super) enum Frame {
-    /// `wait_until`.
-    Wait(usize),
-    /// A job, and the operation it is at.
-    Run(Piece, usize),
-    /// Has announced a call into this pool, which ends here.
-    Visit(usize),
-    /// In the gate.
-    Gate,
-    /// Running its own jobs in the gate.
-    Turn { ran: bool },
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mode {
-    /// The thread has not come up yet.
-    Unborn,
-    /// Its next step is among the events.
-    Running,
-    /// In rayon's sleep.
-    Asleep,
-    /// Blocked in the gate.
-    Gated,
-    Gone,
-}
-
-/// What a worker had used up when it was last seen in a probe.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Usage {
-    pub(super) at: Nanos,
-    pub(super) cpu: Nanos,
-    /// Known to the worker itself alone.
-    pub(super) sleeps: Option<u64>,
-}
-
-#[derive(Debug)]
-pub(super) struct Worker {
-    pub(super) deque: VecDeque<Job>,
-    /// Copies of broadcasts.
-    pub(super) mail: VecDeque<Job>,
-    pub(super) stack: Vec<Frame>,
-    pub(super) mode: Mode,
-    /// Registered as inactive, and how often it has looked since.
-    looks: Option<u32>,
-    /// Called while in the gate, and not yet awake.
-    pub(super) call: Option<Wake>,
-    /// Counted as admitted by the policy.
-    pub(super) funded: bool,
-    cpu: Nanos,
-    /// When the running computation began.
-    computing: Option<Nanos>,
-    sleeps: u64,
-    pub(super) seen: Option<Usage>,
-    /// When and how it was last judged.
-    pub(super) judged: Option<(Nanos, Judged)>,
-}
-
-impl Worker {
-    pub(super) fn new(terminate: usize) -> Self {
-        Worker {
-            deque: VecDeque::new(),
-            mail: VecDeque::new(),
-            stack: vec![Frame::Wait(terminate)],
-            mode: Mode::Unborn,
-            looks: None,
-            call: None,
-            funded: false,
-            cpu: 0,
-            computing: None,
-            sleeps: 0,
-            seen: None,
-            judged: None,
-        }
-    }
-
-    /// What the worker has used up, as `itself` or somebody else sees it.
-    pub(super) fn usage(&self, now: Nanos, itself: bool) -> Usage {
-        let running = self.computing.map_or(0, |since| now - since);
-        Usage { at: now, cpu: self.cpu + running, sleeps: itself.then_some(self.sleeps) }
-    }
-
-    /// Whether it is free to run jobs and has none.
-    pub(super) fn is_idle(&self) -> bool {
-        self.funded && self.looks.is_some()
-    }
-
-    /// The latch that the worker waits for, be it in the gate or not.
-    pub(super) fn waits_for(&self) -> Option<usize> {
-        let frames = self.stack.iter().rev();
-        frames.filter(|frame| !matches!(frame, Frame::Gate)).find_map(|frame| match frame {
-            Frame::Wait(latch) => Some(*latch),
-            _ => None,
-        })
-    }
-}
-
 #[derive(Debug)]
 pub(super) struct Pool {
     pub(super) process: usize,
@@ -179,8 +74,8 @@ pub(super) struct Pool {
     /// Jobs in the deques.
     stealable: usize,
     /// Workers registered as inactive, asleep or not.
-    inactive: usize,
-    asleep: usize,
+    pub(super) inactive: usize,
+    pub(super) asleep: usize,
     terminate: usize,
     /// rayon's terminate count.
     holds: usize,
@@ -233,7 +128,7 @@ impl World {
         self.latches.len() - 1
     }
 
-    fn count_down(&mut self, latch: usize) {
+    pub(super) fn count_down(&mut self, latch: usize) {
         let Latch { left, waiter } = &mut self.latches[latch];
         *left -= 1;
         if *left > 0 {
@@ -247,7 +142,7 @@ impl World {
     }
 
     /// Wakes a worker that sleeps on this very latch.
-    fn notify_latch(&mut self, pool: usize, worker: usize, latch: usize) {
+    pub(super) fn notify_latch(&mut self, pool: usize, worker: usize, latch: usize) {
         if matches!(self.pools[pool].workers[worker].stack.last(), Some(Frame::Wait(on)) if *on == latch)
         {
             self.rouse(pool, worker);
@@ -309,7 +204,7 @@ impl World {
         }
     }
 
-    fn push(&mut self, pool: usize, worker: usize, piece: Piece) {
+    pub(super) fn push(&mut self, pool: usize, worker: usize, piece: Piece) {
         let home = &mut self.pools[pool];
         home.queued += 1;
         home.stealable += 1;
@@ -331,7 +226,7 @@ impl World {
         home.workers[worker].mail.pop_front()
     }
 
-    fn find_work(&mut self, pool: usize, worker: usize) -> Option<Job> {
+    pub(super) fn find_work(&mut self, pool: usize, worker: usize) -> Option<Job> {
         if let Some(job) = self.take_local(pool, worker) {
             return Some(job);
         }
@@ -352,189 +247,12 @@ impl World {
     }
 
     /// `Sleep::work_found`: one inactive worker less, and up to two sleepers take its place.
-    fn work_found(&mut self, pool: usize, worker: usize) {
+    pub(super) fn work_found(&mut self, pool: usize, worker: usize) {
         let home = &mut self.pools[pool];
         home.workers[worker].looks = None;
         home.inactive -= 1;
         let wake = home.asleep.min(2);
         self.rouse_any(pool, wake);
-    }
-
-    /// The next step of a worker after one that took `cost` of computing.
-    pub(super) fn go_on(&mut self, pool: usize, worker: usize) {
-        let pause = self.weather.hop(&mut self.dice);
-        self.pools[pool].workers[worker].cpu += pause.min(1_000);
-        self.after(pause, Event::Worker(pool, worker));
-    }
-
-    /// One step of a worker.
-    pub(super) fn work(&mut self, pool: usize, worker: usize) {
-        let me = &mut self.pools[pool].workers[worker];
-        if let Some(since) = me.computing.take() {
-            me.cpu += self.now - since;
-        }
-        if me.mode == Mode::Unborn {
-            me.mode = Mode::Running;
-            return self.start(pool, worker);
-        }
-        match me.stack.last_mut() {
-            None => me.mode = Mode::Gone,
-            Some(Frame::Wait(latch)) => {
-                let latch = *latch;
-                self.wait(pool, worker, latch);
-            }
-            Some(Frame::Run(piece, at)) => {
-                let op = piece.code.get(*at).cloned();
-                *at += 1;
-                match op {
-                    Some(op) => self.operate(pool, worker, op),
-                    None => self.finish(pool, worker),
-                }
-            }
-            Some(&mut Frame::Visit(called)) => {
-                me.stack.pop();
-                self.leave(called);
-                self.go_on(pool, worker);
-            }
-            Some(Frame::Gate) => self.called(pool, worker),
-            Some(Frame::Turn { .. }) => self.take_turn(pool, worker),
-        }
-    }
-
-    /// One round of `wait_until`.
-    fn wait(&mut self, pool: usize, worker: usize, latch: usize) {
-        let looks = self.pools[pool].workers[worker].looks;
-        if self.latches[latch].is_set() {
-            if looks.is_some() {
-                self.work_found(pool, worker);
-            }
-            self.pools[pool].workers[worker].stack.pop();
-            return self.go_on(pool, worker);
-        }
-        if looks.is_none() {
-            if let Some(job) = self.take_local(pool, worker) {
-                return self.execute(pool, worker, job);
-            }
-            self.pools[pool].inactive += 1;
-        }
-        if let Some(job) = self.find_work(pool, worker) {
-            self.pools[pool].workers[worker].looks = Some(0);
-            self.work_found(pool, worker);
-            return self.execute(pool, worker, job);
-        }
-        let looks = looks.unwrap_or(0) + 1;
-        let me = &mut self.pools[pool].workers[worker];
-        me.looks = Some(looks);
-        if looks < ROUNDS {
-            me.cpu += LOOK;
-            let pause = LOOK + self.weather.hop(&mut self.dice);
-            self.after(pause, Event::Worker(pool, worker));
-        } else {
-            me.mode = Mode::Asleep;
-            me.sleeps += 1;
-            self.pools[pool].asleep += 1;
-        }
-    }
-
-    pub(super) fn execute(&mut self, pool: usize, worker: usize, job: Job) {
-        match job {
-            Job::Probe => self.probe(pool, worker),
-            Job::Piece(piece) => {
-                let home = &mut self.pools[pool];
-                let me = &mut home.workers[worker];
-                assert!(me.funded || home.policy.ended(), "a parked worker runs a job");
-                let announces = piece.announces;
-                me.stack.push(Frame::Run(piece, 0));
-                if let Some(announces) = announces {
-                    self.announce(pool, announces);
-                }
-                self.go_on(pool, worker);
-            }
-        }
-    }
-
-    fn operate(&mut self, pool: usize, worker: usize, op: Op) {
-        match op {
-            Op::Compute(time) => {
-                self.pools[pool].workers[worker].computing = Some(self.now);
-                return self.after(time, Event::Worker(pool, worker));
-            }
-            Op::Block(time) => {
-                let me = &mut self.pools[pool].workers[worker];
-                me.cpu += 2_000;
-                me.sleeps += 1;
-                return self.after(time, Event::Worker(pool, worker));
-            }
-            Op::Join(left, right) => {
-                // The left one is called, not queued.
-                let latch = self.latch(2, Waiter::Worker(pool, worker));
-                self.push(pool, worker, Piece::new(right, Some(latch)));
-                self.wait_for(pool, worker, latch);
-                self.pools[pool].pieces += 1;
-                self.unfinished += 2;
-                let left = Frame::Run(Piece::new(left, Some(latch)), 0);
-                self.pools[pool].workers[worker].stack.push(left);
-            }
-            Op::Scope(parts) => {
-                let latch = self.latch(parts.len(), Waiter::Worker(pool, worker));
-                self.unfinished += parts.len();
-                for part in parts {
-                    self.push(pool, worker, Piece::new(part, Some(latch)));
-                }
-                self.wait_for(pool, worker, latch);
-            }
-            Op::Spawn(code) => {
-                self.unfinished += 1;
-                let piece = Piece { spawned: true, ..Piece::new(code, None) };
-                self.push(pool, worker, piece);
-            }
-            Op::Call(other, code) => {
-                self.unfinished += 1;
-                let latch = self.latch(1, Waiter::Worker(pool, worker));
-                if !self.pools[other].anchored {
-                    self.enter(other);
-                    self.pools[pool].workers[worker].stack.push(Frame::Visit(other));
-                }
-                self.inject(other, Job::Piece(Piece::new(code, Some(latch))));
-                self.wait_for(pool, worker, latch);
-            }
-            Op::Broadcast(time) => {
-                let count = self.pools[pool].workers.len();
-                self.unfinished += count;
-                let latch = self.latch(count, Waiter::Worker(pool, worker));
-                let code: Code = [Op::Compute(time)].into();
-                self.inject_broadcast(pool, &Piece::new(code, Some(latch)));
-                self.wait_for(pool, worker, latch);
-            }
-        }
-        self.go_on(pool, worker);
-    }
-
-    fn wait_for(&mut self, pool: usize, worker: usize, latch: usize) {
-        self.pools[pool].workers[worker].stack.push(Frame::Wait(latch));
-    }
-
-    /// The job on top of a worker's stack has run.
-    fn finish(&mut self, pool: usize, worker: usize) {
-        let Some(Frame::Run(piece, _)) = self.pools[pool].workers[worker].stack.pop() else {
-            unreachable!("only a job finishes");
-        };
-        self.pools[pool].pieces -= 1;
-        self.pools[pool].done = self.now;
-        self.unfinished -= 1;
-        if let Some(visit) = piece.visit {
-            self.visits[visit] -= 1;
-            if self.visits[visit] == 0 {
-                self.leave(pool);
-            }
-        }
-        if let Some(latch) = piece.latch {
-            self.count_down(latch);
-        }
-        if piece.spawned {
-            self.release(pool);
-        }
-        self.go_on(pool, worker);
     }
 
     /// rayon's `terminate`: one reason less to go on.

@@ -5,22 +5,25 @@
 //! A failing seed tells itself; `SIMULATION_SEED=… cargo test --lib simulation` runs it alone, and
 //! `SIMULATION_TRACE=1` has it tell every event. `SIMULATION_SEEDS=…` runs that many.
 
+mod activity;
 mod caller;
 mod crowds;
 mod dice;
 mod gate;
+mod governor;
 mod jobserver;
 mod laws;
 mod machine;
 mod program;
 mod scenario;
+mod worker;
 mod world;
 
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use super::Nanos;
-use gate::Hints;
+use activity::Hints;
 use laws::Laws;
 use scenario::Scenario;
 use world::World;
@@ -29,8 +32,9 @@ const MICROSECOND: Nanos = 1_000;
 const MILLISECOND: Nanos = 1_000 * MICROSECOND;
 const SECOND: Nanos = 1_000 * MILLISECOND;
 
-/// How long a pool may go on after its last job, in calm weather.
-const REST: Nanos = 50 * MILLISECOND;
+/// How long a pool may hold tokens after its last job, in calm weather: idle ones are kept for
+/// 30 ms, and probes taken in a row may pass for a job and have them kept once more.
+const REST: Nanos = 80 * MILLISECOND;
 
 /// Runs a world until every job is done, which takes little longer than `work`, the time that all
 /// its jobs take one after another.

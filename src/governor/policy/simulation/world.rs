@@ -4,12 +4,13 @@ use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
 use super::Nanos;
+use super::activity::Hints;
 use super::caller::Caller;
 use super::dice::{Dice, Weather};
-use super::gate::Hints;
 use super::jobserver::{Fund, Jobserver, Process, Reader, Stranger};
 use super::laws::Laws;
-use super::machine::{Latch, Pool, Worker};
+use super::machine::{Latch, Pool};
+use super::worker::Worker;
 use crate::governor::policy::Knobs;
 
 /// A thread gets to run, or something reaches it.

@@ -1,0 +1,217 @@
+//! A governor's thread and how it carries orders out, as in `governor/mod.rs`.
+
+use super::Nanos;
+use super::dice::Dice;
+use super::jobserver::Fund;
+use super::machine::Job;
+use super::worker::Mode;
+use super::world::{Event, World};
+use crate::governor::policy::{Orders, Ran, Wake};
+
+/// The governor's thread of a pool.
+#[derive(Debug, Default)]
+pub(super) struct GovernorThread {
+    /// Probes that it is to post when it gets to run.
+    posts: usize,
+    /// Probes that it is about to post.
+    posting: usize,
+    pub(super) asleep_until: Option<Nanos>,
+    /// The instant of its next step among the events, and which of them counts.
+    next: Option<Nanos>,
+    ring: u64,
+    nudged: bool,
+    /// Run time of which worker it saw at its last look.
+    watched: Option<(usize, Nanos)>,
+    pub(super) rounds: u64,
+    pub(super) over: bool,
+}
+
+impl World {
+    /// Does what a policy orders, and says whether its governor's thread is to look.
+    pub(super) fn carry_out(&mut self, pool: usize, mut orders: Orders) -> bool {
+        let process = self.pools[pool].process;
+        // Its account is closed.
+        if self.pools[pool].governor.over {
+            return false;
+        }
+        loop {
+            let now = self.now;
+            let asked = std::mem::take(&mut orders.take);
+            if asked > 0 {
+                let mut got = 0;
+                while got < asked {
+                    let Some(fund) = self.try_take(process) else { break };
+                    self.add(pool, fund);
+                    got += 1;
+                }
+                self.pools[pool].policy.supplied(now, asked, got, &mut orders);
+                self.trace(pool, &("took", got, asked), &orders);
+                continue;
+            }
+            let wanted = self.pools[pool].policy.demand();
+            if wanted != self.pools[pool].demand {
+                self.pools[pool].demand = wanted;
+                self.demand(pool, wanted);
+            }
+            let granted = self.collect(pool);
+            if granted.is_empty() {
+                break;
+            }
+            let count = granted.len();
+            granted.into_iter().for_each(|fund| self.add(pool, fund));
+            let home = &mut self.pools[pool];
+            home.demand.funds = home.demand.funds.saturating_sub(count);
+            home.demand.starving = false;
+            home.policy.supplied(now, 0, count, &mut orders);
+            self.trace(pool, &("granted", count), &orders);
+        }
+        let Orders { wake, give, posts, survey, .. } = orders;
+        let (now, tells) = (self.now, self.tells);
+        let home = &mut self.pools[pool];
+        if survey && tells {
+            home.workers.iter_mut().for_each(|worker| worker.seen = Some(worker.usage(now, false)));
+        }
+        home.governor.posts += posts;
+        let rest = home.purse.len() - give;
+        let given = home.purse.split_off(rest);
+        let earlier = match (home.policy.deadline(), home.governor.asleep_until) {
+            (Some(deadline), Some(until)) => deadline < until,
+            _ => false,
+        };
+        let ring = home.governor.posts > 0 || earlier || home.policy.ended();
+        for (worker, why) in wake {
+            self.wake_gated(pool, worker, why);
+        }
+        for fund in given {
+            if self.dice.percent(50) {
+                self.give(process, fund);
+            } else {
+                self.hop_to(Event::Give(process, fund));
+            }
+        }
+        ring
+    }
+
+    /// Tokens are given back from the end, the own slot last.
+    fn add(&mut self, pool: usize, fund: Fund) {
+        let purse = &mut self.pools[pool].purse;
+        match fund {
+            Fund::Own(_) => purse.insert(0, fund),
+            Fund::Token(_) => purse.push(fund),
+        }
+    }
+
+    fn wake_gated(&mut self, pool: usize, worker: usize, why: Wake) {
+        let home = &mut self.pools[pool];
+        let me = &mut home.workers[worker];
+        assert_eq!(me.mode, Mode::Gated, "only parked workers are woken");
+        let unheard = me.call.replace(why);
+        assert_eq!(unheard, None, "a worker is called once for each wait");
+        if why != Wake::Leave {
+            me.funded = true;
+            home.admitted += 1;
+        }
+        self.wake_at(Event::Worker(pool, worker));
+    }
+
+    /// The governor's thread gets to run soon.
+    pub(super) fn ring(&mut self, pool: usize) {
+        let pause = self.weather.wake(&mut self.dice);
+        self.schedule_governor(pool, self.now + pause);
+    }
+
+    fn schedule_governor(&mut self, pool: usize, at: Nanos) {
+        let governor = &mut self.pools[pool].governor;
+        if governor.next.is_none_or(|next| at < next) {
+            governor.next = Some(at);
+            governor.ring += 1;
+            let ring = governor.ring;
+            self.at(at, Event::Governor(pool, ring));
+        }
+    }
+
+    pub(super) fn nudge(&mut self, pool: usize) {
+        self.pools[pool].governor.nudged = true;
+        self.ring(pool);
+    }
+    /// A round of the governor's thread.
+    pub(super) fn govern(&mut self, pool: usize, ring: u64) {
+        let governor = &mut self.pools[pool].governor;
+        if ring != governor.ring || governor.over {
+            return;
+        }
+        governor.next = None;
+        governor.rounds += 1;
+        governor.asleep_until = None;
+        for _ in 0..std::mem::take(&mut governor.posting) {
+            self.inject(pool, Job::Probe);
+        }
+        if self.pools[pool].policy.ended() {
+            self.pools[pool].governor.over = true;
+            self.close_account(pool);
+            self.release(pool);
+            return;
+        }
+        let nudged = std::mem::take(&mut self.pools[pool].governor.nudged);
+        let deadline = self.pools[pool].policy.deadline();
+        let mut orders = Orders::default();
+        if nudged || deadline.is_some_and(|at| at <= self.now) {
+            let ran = self.look(pool);
+            let (now, market) = (self.now, self.market(pool));
+            self.pools[pool].policy.tick(now, market, ran, &mut orders);
+            self.trace(pool, &("tick", ran), &orders);
+            self.exchange(pool);
+        }
+        self.carry_out(pool, orders);
+        let home = &mut self.pools[pool];
+        let deadline = home.policy.deadline();
+        home.governor.posting = std::mem::take(&mut home.governor.posts);
+        if home.governor.posting > 0 || home.policy.ended() {
+            home.governor.watched = None;
+            let pause = self.weather.hop(&mut self.dice);
+            return self.schedule_governor(pool, self.now + pause);
+        }
+        home.governor.asleep_until = Some(deadline.unwrap_or(Nanos::MAX));
+        if let Some(at) = deadline {
+            let late = late(&mut self.dice) + self.weather.hop(&mut self.dice);
+            self.schedule_governor(pool, at.max(self.now) + late);
+        }
+    }
+
+    /// A pool that keeps a fund while it is idle must not keep a token where the own slot is free.
+    fn exchange(&mut self, pool: usize) {
+        let home = &self.pools[pool];
+        if home.purse.first().is_some_and(|fund| matches!(fund, Fund::Token(_)))
+            && let Some(own) = self.take_own(home.process)
+        {
+            let home = &mut self.pools[pool];
+            let process = home.process;
+            let token = home.purse.remove(0);
+            home.purse.insert(0, own);
+            self.give(process, token);
+        }
+    }
+
+    /// As `Watch::look`.
+    fn look(&mut self, pool: usize) -> Ran {
+        let now = self.now;
+        let home = &mut self.pools[pool];
+        let Some(worker) = home.policy.lookout().filter(|_| home.policy.watches(now)) else {
+            return Ran::Unknown;
+        };
+        if !self.tells {
+            return Ran::Unknown;
+        }
+        let cpu = home.workers[worker].usage(now, false).cpu;
+        match home.governor.watched.replace((worker, cpu)) {
+            Some(before) if before == (worker, cpu) => Ran::No,
+            Some((before, _)) if before == worker => Ran::Yes,
+            _ => Ran::Unsettled,
+        }
+    }
+}
+
+/// How much later than asked for a timer comes.
+fn late(dice: &mut Dice) -> Nanos {
+    dice.between(1_000, 60_000)
+}

@@ -1,0 +1,294 @@
+//! A rayon worker: its stack, and its next step as rayon's main loop or its program has it.
+//!
+//! One step is one event: an operation of a program, or one look for work.
+
+use std::collections::VecDeque;
+
+use super::Nanos;
+use super::activity::Usage;
+use super::machine::{Job, Piece, Waiter};
+use super::program::{Code, Op};
+use super::world::{Event, World};
+use crate::governor::policy::{Judged, Wake};
+
+/// How often an idle worker looks for work before it goes to sleep, 33 in rayon, where a look
+/// takes less time.
+const ROUNDS: u32 = 4;
+
+/// A look for work that finds none.
+const LOOK: Nanos = 2_000;
+
+/// What a worker's stack consists of.
+#[derive(Debug)]
+pub(super) enum Frame {
+    /// `wait_until`.
+    Wait(usize),
+    /// A job, and the operation it is at.
+    Run(Piece, usize),
+    /// Has announced a call into this pool, which ends here.
+    Visit(usize),
+    /// In the gate.
+    Gate,
+    /// Running its own jobs in the gate.
+    Turn { ran: bool },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// The thread has not come up yet.
+    Unborn,
+    /// Its next step is among the events.
+    Running,
+    /// In rayon's sleep.
+    Asleep,
+    /// Blocked in the gate.
+    Gated,
+    Gone,
+}
+
+#[derive(Debug)]
+pub(super) struct Worker {
+    pub(super) deque: VecDeque<Job>,
+    /// Copies of broadcasts.
+    pub(super) mail: VecDeque<Job>,
+    pub(super) stack: Vec<Frame>,
+    pub(super) mode: Mode,
+    /// Registered as inactive, and how often it has looked since.
+    pub(super) looks: Option<u32>,
+    /// Called while in the gate, and not yet awake.
+    pub(super) call: Option<Wake>,
+    /// Counted as admitted by the policy.
+    pub(super) funded: bool,
+    cpu: Nanos,
+    /// When the running computation began.
+    computing: Option<Nanos>,
+    sleeps: u64,
+    /// What it had used up when it was last seen.
+    pub(super) seen: Option<Usage>,
+    /// When and how it was last judged.
+    pub(super) judged: Option<(Nanos, Judged)>,
+}
+
+impl Worker {
+    pub(super) fn new(terminate: usize) -> Self {
+        Worker {
+            deque: VecDeque::new(),
+            mail: VecDeque::new(),
+            stack: vec![Frame::Wait(terminate)],
+            mode: Mode::Unborn,
+            looks: None,
+            call: None,
+            funded: false,
+            cpu: 0,
+            computing: None,
+            sleeps: 0,
+            seen: None,
+            judged: None,
+        }
+    }
+
+    /// What the worker has used up, as `itself` or somebody else sees it.
+    pub(super) fn usage(&self, now: Nanos, itself: bool) -> Usage {
+        let running = self.computing.map_or(0, |since| now - since);
+        Usage { at: now, cpu: self.cpu + running, sleeps: itself.then_some(self.sleeps) }
+    }
+
+    /// Whether it is free to run jobs and has none.
+    pub(super) fn is_idle(&self) -> bool {
+        self.funded && self.looks.is_some()
+    }
+
+    /// The latch that the worker waits for, be it in the gate or not.
+    pub(super) fn waits_for(&self) -> Option<usize> {
+        let frames = self.stack.iter().rev();
+        frames.filter(|frame| !matches!(frame, Frame::Gate)).find_map(|frame| match frame {
+            Frame::Wait(latch) => Some(*latch),
+            _ => None,
+        })
+    }
+}
+
+impl World {
+    /// The next step of a worker that goes on at once.
+    pub(super) fn go_on(&mut self, pool: usize, worker: usize) {
+        let pause = self.weather.hop(&mut self.dice);
+        self.pools[pool].workers[worker].cpu += pause.min(1_000);
+        self.after(pause, Event::Worker(pool, worker));
+    }
+
+    /// One step of a worker.
+    pub(super) fn work(&mut self, pool: usize, worker: usize) {
+        let me = &mut self.pools[pool].workers[worker];
+        if let Some(since) = me.computing.take() {
+            me.cpu += self.now - since;
+        }
+        if me.mode == Mode::Unborn {
+            me.mode = Mode::Running;
+            return self.start(pool, worker);
+        }
+        match me.stack.last_mut() {
+            None => me.mode = Mode::Gone,
+            Some(Frame::Wait(latch)) => {
+                let latch = *latch;
+                self.wait(pool, worker, latch);
+            }
+            Some(Frame::Run(piece, at)) => {
+                let op = piece.code.get(*at).cloned();
+                *at += 1;
+                match op {
+                    Some(op) => self.operate(pool, worker, op),
+                    None => self.finish(pool, worker),
+                }
+            }
+            Some(&mut Frame::Visit(called)) => {
+                me.stack.pop();
+                self.leave(called);
+                self.go_on(pool, worker);
+            }
+            Some(Frame::Gate) => self.called(pool, worker),
+            Some(Frame::Turn { .. }) => self.take_turn(pool, worker),
+        }
+    }
+
+    /// One round of `wait_until`.
+    fn wait(&mut self, pool: usize, worker: usize, latch: usize) {
+        let looks = self.pools[pool].workers[worker].looks;
+        if self.latches[latch].is_set() {
+            if looks.is_some() {
+                self.work_found(pool, worker);
+            }
+            self.pools[pool].workers[worker].stack.pop();
+            return self.go_on(pool, worker);
+        }
+        if looks.is_none() {
+            if let Some(job) = self.take_local(pool, worker) {
+                return self.execute(pool, worker, job);
+            }
+            self.pools[pool].inactive += 1;
+        }
+        if let Some(job) = self.find_work(pool, worker) {
+            self.pools[pool].workers[worker].looks = Some(0);
+            self.work_found(pool, worker);
+            return self.execute(pool, worker, job);
+        }
+        let looks = looks.unwrap_or(0) + 1;
+        let me = &mut self.pools[pool].workers[worker];
+        me.looks = Some(looks);
+        if looks < ROUNDS {
+            me.cpu += LOOK;
+            let pause = LOOK + self.weather.hop(&mut self.dice);
+            self.after(pause, Event::Worker(pool, worker));
+        } else {
+            me.mode = Mode::Asleep;
+            me.sleeps += 1;
+            self.pools[pool].asleep += 1;
+        }
+    }
+
+    pub(super) fn execute(&mut self, pool: usize, worker: usize, job: Job) {
+        match job {
+            Job::Probe => self.probe(pool, worker),
+            Job::Piece(piece) => {
+                let home = &mut self.pools[pool];
+                let me = &mut home.workers[worker];
+                assert!(me.funded || home.policy.ended(), "a parked worker runs a job");
+                let announces = piece.announces;
+                me.stack.push(Frame::Run(piece, 0));
+                if let Some(announces) = announces {
+                    self.announce(pool, announces);
+                }
+                self.go_on(pool, worker);
+            }
+        }
+    }
+
+    fn operate(&mut self, pool: usize, worker: usize, op: Op) {
+        match op {
+            Op::Compute(time) => {
+                self.pools[pool].workers[worker].computing = Some(self.now);
+                return self.after(time, Event::Worker(pool, worker));
+            }
+            Op::Block(time) => {
+                let me = &mut self.pools[pool].workers[worker];
+                me.cpu += 2_000;
+                me.sleeps += 1;
+                return self.after(time, Event::Worker(pool, worker));
+            }
+            Op::Join(left, right) => {
+                // The left one is called, not queued.
+                let latch = self.latch(2, Waiter::Worker(pool, worker));
+                self.push(pool, worker, Piece::new(right, Some(latch)));
+                self.wait_for(pool, worker, latch);
+                self.pools[pool].pieces += 1;
+                self.unfinished += 2;
+                let left = Frame::Run(Piece::new(left, Some(latch)), 0);
+                self.pools[pool].workers[worker].stack.push(left);
+            }
+            Op::Scope(parts) => {
+                let latch = self.latch(parts.len(), Waiter::Worker(pool, worker));
+                self.unfinished += parts.len();
+                for part in parts {
+                    self.push(pool, worker, Piece::new(part, Some(latch)));
+                }
+                self.wait_for(pool, worker, latch);
+            }
+            Op::Spawn(code) => {
+                self.unfinished += 1;
+                let piece = Piece { spawned: true, ..Piece::new(code, None) };
+                self.push(pool, worker, piece);
+            }
+            Op::Call(same, code) if same == pool => {
+                self.pools[pool].pieces += 1;
+                self.unfinished += 1;
+                let inner = Frame::Run(Piece::new(code, None), 0);
+                self.pools[pool].workers[worker].stack.push(inner);
+            }
+            Op::Call(other, code) => {
+                self.unfinished += 1;
+                let latch = self.latch(1, Waiter::Worker(pool, worker));
+                if !self.pools[other].anchored {
+                    self.enter(other);
+                    self.pools[pool].workers[worker].stack.push(Frame::Visit(other));
+                }
+                self.inject(other, Job::Piece(Piece::new(code, Some(latch))));
+                self.wait_for(pool, worker, latch);
+            }
+            Op::Broadcast(time) => {
+                let count = self.pools[pool].workers.len();
+                self.unfinished += count;
+                let latch = self.latch(count, Waiter::Worker(pool, worker));
+                let code: Code = [Op::Compute(time)].into();
+                self.inject_broadcast(pool, &Piece::new(code, Some(latch)));
+                self.wait_for(pool, worker, latch);
+            }
+        }
+        self.go_on(pool, worker);
+    }
+
+    fn wait_for(&mut self, pool: usize, worker: usize, latch: usize) {
+        self.pools[pool].workers[worker].stack.push(Frame::Wait(latch));
+    }
+
+    /// The job on top of a worker's stack has run.
+    fn finish(&mut self, pool: usize, worker: usize) {
+        let Some(Frame::Run(piece, _)) = self.pools[pool].workers[worker].stack.pop() else {
+            unreachable!("only a job finishes");
+        };
+        self.pools[pool].pieces -= 1;
+        self.pools[pool].done = self.now;
+        self.unfinished -= 1;
+        if let Some(visit) = piece.visit {
+            self.visits[visit] -= 1;
+            if self.visits[visit] == 0 {
+                self.leave(pool);
+            }
+        }
+        if let Some(latch) = piece.latch {
+            self.count_down(latch);
+        }
+        if piece.spawned {
+            self.release(pool);
+        }
+        self.go_on(pool, worker);
+    }
+}
