@@ -1,49 +1,10 @@
 //! How much a worker's thread has run, as the kernel tells.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::governor::policy::{Judged, Ran};
-
-/// A worker seen longer ago than this says nothing about the present phase of its pool.
-const FRESH: Duration = Duration::from_millis(2);
-
-/// A worker seen a shorter time ago has not had the time to show that it is active.
-const BRIEF: Duration = Duration::from_micros(500);
-
-/// What a worker runs at most to take a probe and go back to sleep.
-const PROBE_COST: Duration = Duration::from_micros(100);
-
-/// What a thread had used up at some instant.
-#[derive(Clone, Copy, Debug)]
-struct Usage {
-    at: Instant,
-    cpu: Duration,
-    /// How often it had gone to sleep, if that was looked at: only the thread itself can.
-    sleeps: Option<i64>,
-}
-
-impl Usage {
-    /// Judges what the thread has done since `earlier`.
-    ///
-    /// A fifth of the time counts as active, and so do four sleeps: a leaf that waits rather than
-    /// computes is no less a job.
-    fn judge(self, earlier: Usage) -> Judged {
-        let elapsed = self.at.saturating_duration_since(earlier.at);
-        let ran = self.cpu.saturating_sub(earlier.cpu);
-        let sleeps = self.sleeps.zip(earlier.sleeps).map_or(0, |(now, then)| now - then);
-        if sleeps <= 4 && ran <= PROBE_COST {
-            Judged::Quiet
-        } else if !(BRIEF..FRESH).contains(&elapsed) {
-            Judged::Unknown
-        } else if sleeps > 4 || ran * 5 > elapsed {
-            Judged::Active
-        } else {
-            Judged::Quiet
-        }
-    }
-}
+use crate::governor::policy::{Judged, Nanos, Ran, Record, Usage};
 
 /// What is known of one worker's thread.
 #[derive(Debug, Default)]
@@ -54,37 +15,43 @@ pub(crate) struct Seat {
 #[derive(Debug, Default)]
 struct State {
     clock: Option<system::Clock>,
-    seen: Option<Usage>,
+    record: Record,
 }
 
 impl Seat {
     /// The current thread is this worker's.
-    pub(crate) fn occupy(&self) {
+    pub(crate) fn occupy(&self, now: Nanos) {
         self.state.lock().clock = system::Clock::of_this_thread();
-        self.survey();
+        self.survey(now);
     }
 
     /// Judges what the worker, on whose thread this is called, has done since it was last seen.
-    pub(crate) fn judge_self(&self) -> Judged {
+    pub(crate) fn judge_self(&self, now: Nanos) -> Judged {
         let mut state = self.state.lock();
-        let now = state.clock.as_ref().and_then(|clock| {
-            Some(Usage { at: Instant::now(), cpu: clock.read()?, sleeps: system::sleeps() })
-        });
-        // Where the system does not tell, a probe taken must do for a sign of idleness.
-        let Some(now) = now else { return Judged::Quiet };
-        state.seen.replace(now).map_or(Judged::Unknown, |earlier| now.judge(earlier))
+        match state.usage(now) {
+            Some(usage) => state.record.judge(Usage { sleeps: system::sleeps(), ..usage }),
+            // Where the system does not tell, a probe taken must do for a sign of idleness.
+            None => Judged::Quiet,
+        }
     }
 
     /// Sees the worker from another thread, without waking it.
-    pub(crate) fn survey(&self) {
+    pub(crate) fn survey(&self, now: Nanos) {
         let mut state = self.state.lock();
-        if let Some(cpu) = state.clock.as_ref().and_then(system::Clock::read) {
-            state.seen = Some(Usage { at: Instant::now(), cpu, sleeps: None });
+        if let Some(usage) = state.usage(now) {
+            state.record.survey(usage);
         }
     }
 
     fn cpu(&self) -> Option<Duration> {
         self.state.lock().clock.as_ref()?.read()
+    }
+}
+
+impl State {
+    fn usage(&self, at: Nanos) -> Option<Usage> {
+        let cpu = self.clock.as_ref()?.read()?.as_nanos();
+        Some(Usage { at, cpu: Nanos::try_from(cpu).ok()?, sleeps: None })
     }
 }
 

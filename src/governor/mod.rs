@@ -123,7 +123,7 @@ impl Governor {
 
     /// Makes the current thread, which nobody can park where it stands, a worker.
     pub(crate) fn adopt_current_thread(&self) {
-        self.seats[0].occupy();
+        self.seats[0].occupy(self.now());
         self.step(|_, _, _, orders| orders.take += 1);
         let mut state = self.state.lock();
         let now = self.now();
@@ -196,7 +196,7 @@ impl Governor {
         }
         *posts += std::mem::take(&mut orders.posts);
         if std::mem::take(&mut orders.survey) {
-            self.seats.iter().for_each(Seat::survey);
+            self.seats.iter().for_each(|seat| seat.survey(now));
         }
         let give = purse.withdraw(std::mem::take(&mut orders.give));
         debug_assert_eq!(purse.len(), policy.funds(), "the purse and the policy disagree");
@@ -241,19 +241,22 @@ impl Governor {
         }
     }
 
-    fn tick(&self, state: &mut State, now: Nanos) {
+    /// Does what the time has come for, and returns a fund that is to be given back.
+    fn tick(&self, state: &mut State, now: Nanos) -> Option<Fund> {
         let State { policy, orders, purse, watch, .. } = state;
         let ran = match policy.lookout() {
             Some(worker) if policy.watches(now) => watch.look(worker, &self.seats[worker]),
             _ => Ran::Unknown,
         };
         policy.tick(now, purse.market(), ran, orders);
+        // An idle pool may keep the own slot as long as it likes, but not a token.
+        purse.exchange()
     }
 }
 
 impl Attendant for Governor {
     fn worker_started(&self, index: usize) {
-        self.seats[index].occupy();
+        self.seats[index].occupy(self.now());
         if let Some(hook) = &self.start_hook {
             hook(index);
         }
@@ -265,7 +268,7 @@ impl Attendant for Governor {
 
     fn probe_taken(&self, depth: Option<usize>) {
         let worker = rayon_core::current_thread_index().expect("only workers run jobs");
-        let judged = self.seats[worker].judge_self();
+        let judged = self.seats[worker].judge_self(self.now());
         let sighting = Sighting { worker, nested: depth::is_nested(depth), judged };
         let verdict = self
             .step(|policy, now, purse, orders| policy.taken(now, purse.market(), sighting, orders));
@@ -325,10 +328,10 @@ impl Driver {
             }
             let now = governor.now();
             let nudged = governor.nudged.swap(false, Ordering::Acquire);
-            if nudged || state.policy.deadline().is_some_and(|at| at <= now) {
-                governor.tick(&mut state, now);
-            }
-            let afterwards = governor.carry_out(&mut state, now);
+            let due = nudged || state.policy.deadline().is_some_and(|at| at <= now);
+            let exchanged = if due { governor.tick(&mut state, now) } else { None };
+            let mut afterwards = governor.carry_out(&mut state, now);
+            afterwards.give.extend(exchanged);
             let posts = std::mem::take(&mut state.posts);
             let deadline = state.policy.deadline();
             if posts > 0 {

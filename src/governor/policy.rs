@@ -5,6 +5,7 @@
 
 mod growth;
 mod interface;
+mod judge;
 mod knobs;
 mod release;
 mod roster;
@@ -19,6 +20,7 @@ mod tests;
 use crate::jobserver::{Demand, Market};
 use growth::Growth;
 pub(crate) use interface::{Judged, Orders, Ran, Sighting, Tally, Verdict, Wake};
+pub(crate) use judge::{Record, Usage};
 pub(crate) use knobs::{Knobs, Nanos};
 use release::Release;
 use roster::Roster;
@@ -520,8 +522,10 @@ impl Policy {
 
     /// Plans the next look at the lookout, which has just run on our account.
     fn watch_from(&mut self, now: Nanos) {
-        // One that cannot be watched is woken at every beat instead, however soon it sleeps.
-        self.beat_at = now + if self.blind { self.beat } else { self.knobs.settle };
+        // One that cannot be watched, or is asked whether its wait is over, is woken at every beat,
+        // however soon it sleeps.
+        let woken = self.blind || self.waiting;
+        self.beat_at = now + if woken { self.beat } else { self.knobs.settle };
     }
 
     /// Accounts for a worker that is admitted where it stands.

@@ -65,6 +65,15 @@ impl Purse {
         most
     }
 
+    /// Takes the own slot for a token, if nobody uses it, and returns that token.
+    pub(crate) fn exchange(&mut self) -> Option<Fund> {
+        if self.own.is_some() || self.tokens.is_empty() {
+            return None;
+        }
+        self.own = Some(self.ledger.take_own()?);
+        self.tokens.pop()
+    }
+
     /// Takes what was granted, and says how many.
     pub(crate) fn collect(&mut self) -> usize {
         let Some(account) = self.account else { return 0 };

@@ -99,6 +99,11 @@ impl Ledger {
         self.try_token(&mut state).map(AnyFund::Token)
     }
 
+    /// The own slot, if nobody uses it.
+    pub(crate) fn take_own(&self) -> Option<Fund> {
+        self.state.lock().book.take_own()
+    }
+
     /// A token, if one is to be had without waiting; never the own slot.
     pub(crate) fn try_take_token(&self) -> Option<Fund> {
         self.try_token(&mut self.state.lock()).map(AnyFund::Token)

@@ -96,7 +96,12 @@ impl Policy {
                 self.beat = (self.beat * 2).min(self.knobs.beat.1);
                 self.beat_at = now + self.beat;
                 self.quiet_beats += 1;
-                if self.quiet_beats.is_multiple_of(self.knobs.rotation) && self.roster.len() > 0 {
+                if self.waiting {
+                    // The wait may be over, and the worker asleep at top level since.
+                    self.post(now, 1, out);
+                } else if self.quiet_beats.is_multiple_of(self.knobs.rotation)
+                    && self.roster.len() > 0
+                {
                     self.rotate = true;
                     self.post(now, 1, out);
                 }

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use super::Nanos;
-use super::activity::Hints;
+use super::hints::Hints;
 use super::worker::{Frame, Mode};
 use super::world::World;
 use crate::governor::policy::{Judged, Orders, Policy, Sighting, Verdict, Wake};
@@ -109,14 +109,17 @@ impl World {
     pub(super) fn start(&mut self, pool: usize, worker: usize) {
         let (now, tells) = (self.now, self.tells);
         let me = &mut self.pools[pool].workers[worker];
-        me.seen = tells.then(|| me.usage(now, false));
+        if tells {
+            me.record.survey(me.usage(now, false));
+        }
         self.rule(pool, worker, "started", |policy, now, _, _| policy.started(now, worker));
     }
 
     /// A worker has taken a probe.
     pub(super) fn probe(&mut self, pool: usize, worker: usize) {
         let me = &mut self.pools[pool].workers[worker];
-        let judged = if self.tells { me.judge(self.now) } else { Judged::Quiet };
+        let usage = me.usage(self.now, true);
+        let judged = if self.tells { me.record.judge(usage) } else { Judged::Quiet };
         let nested = match self.hints {
             Hints::Right => me.stack.len() > 1,
             Hints::Nested => true,

@@ -69,7 +69,9 @@ impl World {
         let (now, tells) = (self.now, self.tells);
         let home = &mut self.pools[pool];
         if survey && tells {
-            home.workers.iter_mut().for_each(|worker| worker.seen = Some(worker.usage(now, false)));
+            for worker in &mut home.workers {
+                worker.record.survey(worker.usage(now, false));
+            }
         }
         home.governor.posts += posts;
         let rest = home.purse.len() - give;

@@ -5,12 +5,12 @@
 //! A failing seed tells itself; `SIMULATION_SEED=… cargo test --lib simulation` runs it alone, and
 //! `SIMULATION_TRACE=1` has it tell every event. `SIMULATION_SEEDS=…` runs that many.
 
-mod activity;
 mod caller;
 mod crowds;
 mod dice;
 mod gate;
 mod governor;
+mod hints;
 mod jobserver;
 mod laws;
 mod machine;
@@ -23,7 +23,7 @@ use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use super::Nanos;
-use activity::Hints;
+use hints::Hints;
 use laws::Laws;
 use scenario::Scenario;
 use world::World;

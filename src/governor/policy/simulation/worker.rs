@@ -5,11 +5,10 @@
 use std::collections::VecDeque;
 
 use super::Nanos;
-use super::activity::Usage;
 use super::machine::{Job, Piece, Waiter};
 use super::program::{Code, Op};
 use super::world::{Event, World};
-use crate::governor::policy::{Judged, Wake};
+use crate::governor::policy::{Record, Usage, Wake};
 
 /// How often an idle worker looks for work before it goes to sleep, 33 in rayon, where a look
 /// takes less time.
@@ -62,11 +61,8 @@ pub(super) struct Worker {
     cpu: Nanos,
     /// When the running computation began.
     computing: Option<Nanos>,
-    sleeps: u64,
-    /// What it had used up when it was last seen.
-    pub(super) seen: Option<Usage>,
-    /// When and how it was last judged.
-    pub(super) judged: Option<(Nanos, Judged)>,
+    sleeps: i64,
+    pub(super) record: Record,
 }
 
 impl Worker {
@@ -82,8 +78,7 @@ impl Worker {
             cpu: 0,
             computing: None,
             sleeps: 0,
-            seen: None,
-            judged: None,
+            record: Record::default(),
         }
     }
 

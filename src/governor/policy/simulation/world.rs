@@ -4,9 +4,9 @@ use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
 use super::Nanos;
-use super::activity::Hints;
 use super::caller::Caller;
 use super::dice::{Dice, Weather};
+use super::hints::Hints;
 use super::jobserver::{Fund, Jobserver, Process, Reader, Stranger};
 use super::laws::Laws;
 use super::machine::{Latch, Pool};

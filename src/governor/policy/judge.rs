@@ -1,0 +1,104 @@
+//! Whether a worker that took a probe is idle, or merely between two short jobs.
+
+use super::{Judged, Nanos};
+
+const MICROSECOND: Nanos = 1_000;
+
+/// A worker seen longer ago than this says nothing about the present phase of its pool.
+const FRESH: Nanos = 2_000 * MICROSECOND;
+
+/// A worker seen a shorter time ago has not had the time to show that it is active.
+const BRIEF: Nanos = 500 * MICROSECOND;
+
+/// A worker that takes one probe right after another has done nothing else since: what it ran for
+/// the first would pass for a job.
+const MOMENT: Nanos = 50 * MICROSECOND;
+
+/// What a worker runs at most to take a probe and go back to sleep.
+const PROBE_COST: Nanos = 100 * MICROSECOND;
+
+/// What a worker's thread had used up at some instant.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Usage {
+    pub(crate) at: Nanos,
+    pub(crate) cpu: Nanos,
+    /// How often it had gone to sleep, if that was looked at: only the thread itself can.
+    pub(crate) sleeps: Option<i64>,
+}
+
+/// When a worker was last seen, and what it was taken for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Record {
+    seen: Option<Usage>,
+    judged: Option<(Nanos, Judged)>,
+}
+
+impl Record {
+    /// Sees a worker without judging it.
+    pub(crate) fn survey(&mut self, usage: Usage) {
+        self.seen = Some(usage);
+    }
+
+    /// Judges what a worker that took a probe has done since it was last seen.
+    ///
+    /// A fifth of the time counts as active, and so do four sleeps: a leaf that waits rather than
+    /// computes is no less a job.
+    pub(crate) fn judge(&mut self, usage: Usage) -> Judged {
+        let judged = match self.judged {
+            Some((at, judged)) if usage.at - at < MOMENT => judged,
+            _ => self.seen.replace(usage).map_or(Judged::Unknown, |earlier| usage.since(earlier)),
+        };
+        self.judged = Some((usage.at, judged));
+        judged
+    }
+}
+
+impl Usage {
+    fn since(self, earlier: Usage) -> Judged {
+        let elapsed = self.at.saturating_sub(earlier.at);
+        let ran = self.cpu.saturating_sub(earlier.cpu);
+        let sleeps = self.sleeps.zip(earlier.sleeps).map_or(0, |(now, then)| now - then);
+        if sleeps <= 4 && ran <= PROBE_COST {
+            Judged::Quiet
+        } else if !(BRIEF..FRESH).contains(&elapsed) {
+            Judged::Unknown
+        } else if sleeps > 4 || ran * 5 > elapsed {
+            Judged::Active
+        } else {
+            Judged::Quiet
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn usage(at: Nanos, cpu: Nanos) -> Usage {
+        Usage { at: at * MICROSECOND, cpu: cpu * MICROSECOND, sleeps: None }
+    }
+
+    fn judge(seen: Usage, now: Usage) -> Judged {
+        let mut record = Record::default();
+        record.survey(seen);
+        record.judge(now)
+    }
+
+    #[test]
+    fn a_worker_is_judged_by_what_it_ran() {
+        assert_eq!(Record::default().judge(usage(7, 7)), Judged::Unknown);
+        assert_eq!(judge(usage(0, 0), usage(1_000, 60)), Judged::Quiet);
+        assert_eq!(judge(usage(0, 0), usage(1_000, 300)), Judged::Active);
+        assert_eq!(judge(usage(0, 0), usage(300, 250)), Judged::Unknown, "too short to tell");
+        assert_eq!(judge(usage(0, 0), usage(9_000, 300)), Judged::Unknown, "too long ago");
+        assert_eq!(judge(usage(0, 0), usage(9_000, 90)), Judged::Quiet, "however long ago");
+    }
+
+    #[test]
+    fn two_probes_of_a_burst_make_no_worker_active() {
+        let mut record = Record::default();
+        record.survey(usage(0, 0));
+        assert_eq!(record.judge(usage(1_000, 40)), Judged::Quiet);
+        assert_eq!(record.judge(usage(1_010, 50)), Judged::Quiet);
+    }
+}
