@@ -28,14 +28,15 @@ fn main() {
             let mut random = Random::new(seed);
             let size = 1 + random.below(60);
             let program = Program::random(&mut random, size);
+            let expected = program.run_serially();
             let plain = |leaf: &dyn Fn() -> u64| leaf();
             let begin = Instant::now();
-            let expected = stock.install(|| program.run(&plain));
+            assert_eq!(stock.install(|| program.run(&plain)), expected, "seed {seed} on stock");
             let on_stock = begin.elapsed();
             let begin = Instant::now();
             let result = ours.install(|| program.run(&plain));
             let on_ours = begin.elapsed();
-            assert_eq!(result, expected, "seed {seed}");
+            assert_eq!(result, expected, "seed {seed} on ours");
             stock_total += on_stock;
             our_total += on_ours;
             let excess = on_ours.as_secs_f64() - on_stock.as_secs_f64();

@@ -36,7 +36,8 @@ pub(crate) fn row(work: &dyn Work, shape: Shape, rounds: usize) -> f64 {
     let on_stock = || time(|| work.run(width, &|section| stock.install(section)));
     let on_ours = || time(|| work.run(width, &|section| ours.install(section)));
     // Once each to warm caches and threads; then in turn, so that both meet the same machine.
-    (on_stock(), on_ours());
+    on_stock();
+    on_ours();
     let (mut theirs, mut our) = (Vec::new(), Vec::new());
     for round in 0..rounds {
         // Whoever comes second finds warmer caches.

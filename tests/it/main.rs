@@ -4,5 +4,6 @@ mod budget;
 mod mirror;
 mod pools;
 mod process;
+mod random;
 mod rest;
 mod support;

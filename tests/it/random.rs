@@ -2,16 +2,14 @@
 //!
 //! `RANDOM_PROGRAMS=first..last` runs other seeds than the default ones; a failure names its seed.
 
-#[path = "common/program.rs"]
+#[path = "../common/program.rs"]
 mod program;
-#[path = "it/support.rs"]
-mod support;
 
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::support::{Gauge, eventually, must_end, pool};
 use program::{Program, Random};
-use support::{Gauge, eventually, must_end, pool};
 
 /// Programs that share a pool, some of them at the same time.
 const PER_POOL: u64 = 10;

@@ -1,0 +1,91 @@
+//! How workers are admitted, parked and let go, and where their funds go.
+
+use super::{Nanos, Orders, Phase, Policy, Wake};
+
+impl Policy {
+    /// Accounts for a worker that is admitted where it stands.
+    pub(super) fn admit(&mut self, now: Nanos) {
+        self.admitted += 1;
+        self.tally.admissions += 1;
+        self.tally.peak = self.tally.peak.max(self.admitted);
+        if self.phase == Phase::Dormant {
+            self.phase =
+                if self.probes > 0 { Phase::Listening { since: now } } else { Phase::Slack };
+            // A pool that made way goes on where it was. Were it to count as active, pools that
+            // hand one fund round would never get to their sweeps, and never come to rest.
+            if !std::mem::take(&mut self.made_way) {
+                self.touch(now);
+            }
+            self.look = self.knobs.look.0;
+            self.pressing = false;
+            // The call that brought us here may still be on its way into the injector, where a
+            // probe posted now could be found before it.
+            self.probe_at = Some(now + self.knobs.tau);
+        }
+    }
+
+    pub(super) fn wake(&mut self, now: Nanos, worker: usize, out: &mut Orders) {
+        self.admit(now);
+        self.waking += 1;
+        out.wake.push((worker, Wake::Work));
+    }
+
+    pub(super) fn park(&mut self, now: Nanos, worker: usize, nested: bool) {
+        if nested {
+            self.roster.park_nested(worker, now);
+        } else {
+            self.roster.park_cold(worker, self.epoch);
+        }
+    }
+
+    /// The fund of a worker that has just parked goes to `next`.
+    pub(super) fn hand_over(&mut self, now: Nanos, next: usize, out: &mut Orders) {
+        self.tally.handovers += 1;
+        self.waking += 1;
+        out.wake.push((next, Wake::Work));
+        // Without another probe nobody would see the next one idle.
+        if self.probes == 0 {
+            self.post(now, 1, out);
+        } else {
+            self.phase = Phase::Listening { since: now };
+        }
+    }
+
+    /// The fund of a worker that has just parked goes back.
+    pub(super) fn retire(&mut self, now: Nanos, out: &mut Orders) {
+        self.tally.retirements += 1;
+        self.admitted -= 1;
+        self.funds -= 1;
+        self.waiting = false;
+        out.give += 1;
+        if self.admitted == 0 {
+            self.phase = Phase::Dormant;
+            self.growth.forget();
+            self.broadcast = false;
+            self.rotate = false;
+            self.probe_at = None;
+            self.pressing = false;
+            self.made_way = self.floor() > 0;
+            // A pool that made way for a starving one looks after itself again before long.
+            let next_look = self.roster.next_look().unwrap_or(Nanos::MAX);
+            self.press_at = (now + self.beat).min(next_look).max(now + self.knobs.recheck.0);
+            self.beat = (self.beat * 2).min(self.knobs.beat.1);
+            self.end_if_over(out);
+        }
+    }
+
+    pub(super) fn end_if_over(&mut self, out: &mut Orders) {
+        let idle = self.phase == Phase::Dormant || (self.adopted && self.admitted == 1);
+        if self.draining && !self.ended && idle && self.floor() == 0 {
+            self.end(out);
+        }
+    }
+
+    pub(super) fn end(&mut self, out: &mut Orders) {
+        self.ended = true;
+        let all = self.roster.take_all();
+        out.wake.extend(all.into_iter().map(|worker| (worker, Wake::Leave)));
+        out.give += std::mem::take(&mut self.funds);
+        self.admitted = 0;
+    }
+}
