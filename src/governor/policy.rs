@@ -82,6 +82,8 @@ pub(crate) struct Policy {
     /// A broadcast was announced, or may have been what a lookout ran: sweep without waiting.
     broadcast: bool,
     growth: Growth,
+    /// The funds that were just ordered are for one more worker of a pool that is not saturated.
+    exploring: bool,
     release: Release,
     /// When the next probe is to be posted by itself, and the pause before the one after it.
     probe_at: Option<Nanos>,
@@ -129,6 +131,7 @@ impl Policy {
             rotate: false,
             broadcast: false,
             growth: Growth::new(knobs.backoff),
+            exploring: false,
             release: Release::default(),
             probe_at: None,
             look: knobs.look.0,
@@ -245,6 +248,10 @@ impl Policy {
         let on_trial = !nested && !worked && self.growth.failed(now);
         if on_trial {
             self.tally.failed_trials += 1;
+            // It came between two jobs, or there is but one. Unless the pool shows activity by
+            // then, the patience with it ends like that outside a call.
+            let spent = self.patience().saturating_sub(self.knobs.patience.0);
+            self.slack_since = self.slack_since.min(now.saturating_sub(spent));
         }
 
         if let Some(next) = self.roster.take_nested(now, worked || !nested) {
@@ -261,10 +268,9 @@ impl Policy {
             true
         } else if !spare || judged != Judged::Quiet {
             false
-        } else if self.release.pending() > 0 {
-            !nested || now >= self.slack_since + 4 * self.patience()
         } else {
-            on_trial && market.contended()
+            self.release.pending() > 0
+                && (!nested || now >= self.slack_since + 4 * self.patience())
         };
         if retire {
             self.release.gave();
@@ -277,6 +283,11 @@ impl Policy {
                 self.settle(now);
             }
             return Verdict::Park;
+        }
+        let busy = judged != Judged::Quiet && !worked;
+        if busy && market.lying > 0 && self.roster.len() > 0 && self.growth.explores(now) {
+            self.exploring = true;
+            out.take += 1;
         }
         self.settle(now);
         Verdict::Stay
@@ -302,6 +313,12 @@ impl Policy {
                 // No thread has come up yet: the first that does finds the fund.
                 None => return,
             }
+        }
+        if std::mem::take(&mut self.exploring)
+            && self.funds > self.admitted
+            && let Some(worker) = self.roster.take_best()
+        {
+            self.wake(now, worker, out);
         }
         if matches!(self.phase, Phase::Saturated { .. }) {
             let room = (self.funds - self.admitted).min(self.roster.len());

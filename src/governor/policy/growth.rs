@@ -14,11 +14,35 @@ pub(crate) struct Growth {
     trial: bool,
     /// How many more workers could be of use, were there tokens.
     asked: usize,
+    /// The pause after the next exploration, and when it may begin.
+    explore_pause: Nanos,
+    explore_at: Nanos,
 }
 
 impl Growth {
     pub(crate) fn new(bounds: (Nanos, Nanos)) -> Self {
-        Growth { step: 1, backoff: bounds.0, bounds, not_before: 0, trial: false, asked: 0 }
+        Growth {
+            step: 1,
+            backoff: bounds.0,
+            bounds,
+            not_before: 0,
+            trial: false,
+            asked: 0,
+            explore_pause: bounds.0,
+            explore_at: 0,
+        }
+    }
+
+    /// Whether to add one worker to a pool that is active but never saturated, as one that runs
+    /// sections shorter than it takes a probe to mature. If so, the next time comes after a pause
+    /// that doubles: what is of use stays, and what is not need not be tried soon again.
+    pub(crate) fn explores(&mut self, now: Nanos) -> bool {
+        if self.asked > 0 || now < self.explore_at {
+            return false;
+        }
+        self.explore_at = now + self.explore_pause;
+        self.explore_pause = (self.explore_pause * 2).min(8 * self.bounds.1);
+        true
     }
 
     /// How many workers the next round would add.
@@ -79,5 +103,7 @@ impl Growth {
         self.backoff = self.bounds.0;
         self.not_before = 0;
         self.asked = 0;
+        self.explore_pause = self.bounds.0;
+        self.explore_at = 0;
     }
 }

@@ -45,7 +45,7 @@ impl Default for Knobs {
         Knobs {
             tau: 50 * MICROSECOND,
             patience: (MILLISECOND / 2, 5 * MILLISECOND),
-            hold: 30 * MILLISECOND,
+            hold: 20 * MILLISECOND,
             canary: 150 * MICROSECOND,
             backoff: (200 * MICROSECOND, 8 * MILLISECOND),
             recheck: (50 * MICROSECOND, 4 * MILLISECOND),

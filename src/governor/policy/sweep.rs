@@ -72,7 +72,7 @@ impl Policy {
     /// worker's part of a broadcast must not wait for their end. However many are parked, their
     /// turns must not become the main occupation.
     pub(super) fn sweep_at(&self) -> Nanos {
-        let pause = self.knobs.sweep * (self.roster.len() as Nanos / 4).max(10);
+        let pause = self.knobs.sweep * (self.roster.len() as Nanos).max(50);
         (self.slack_since + self.knobs.sweep).min(self.unswept_since + pause)
     }
 

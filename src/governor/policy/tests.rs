@@ -320,7 +320,7 @@ fn a_lookout_that_cannot_be_watched_is_not_woken_faster_than_the_beat() {
 #[test]
 fn a_stream_of_calls_does_not_keep_parked_workers_from_their_turns() {
     let mut story = Story::new(3, true, 1);
-    while story.now < 100 * MILLISECOND {
+    while story.now < 500 * MILLISECOND {
         story.enter();
         story.after(200 * MICROSECOND, PLENTY);
         story.tell(Policy::leave);
