@@ -269,8 +269,7 @@ impl Policy {
         } else if !spare || judged != Judged::Quiet {
             false
         } else {
-            self.release.pending() > 0
-                && (!nested || now >= self.slack_since + 4 * self.patience())
+            self.release.pending() > 0 && (!nested || now >= self.slack_since + 4 * self.patience())
         };
         if retire {
             self.release.gave();
