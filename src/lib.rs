@@ -42,7 +42,7 @@
 //!   parked worker can do waits until there is a token for that one.
 //! - **Bare calls** into the global pool (`rayon::join` and all else that is not of this crate) are
 //!   noticed by a heartbeat. One worker takes them at once; others, and the copies of a
-//!   `rayon::broadcast`, may come later by a beat, which is 18 ms at most.
+//!   `rayon::broadcast`, may come later by a beat, which is 18.5 ms at most.
 //! - **Killed processes** lose the tokens they hold, and so do those that abort or end by a signal.
 //!   At a normal exit (`main` returns, or `exit` is called) everything is given back, save what came
 //!   through [`Jobserver::from_client`].
