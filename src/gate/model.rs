@@ -81,7 +81,8 @@ fn enter_races_last_park() {
 
 #[test]
 fn drain_races_park() {
-    explore(2, 2, 1, |pool| pool.spawn(Job::Leaf));
+    explore(3, 1, 1, |pool| pool.spawn(Job::Leaf));
+    explore(1, 2, 1, |pool| pool.spawn(Job::Leaf));
 }
 
 #[test]

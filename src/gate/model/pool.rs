@@ -25,6 +25,13 @@ pub(super) enum Job {
     Half,
 }
 
+/// What the policy does again and again as time passes, it does once: repetitions multiply the
+/// interleavings and bring no hand-off that was not there before.
+fn knobs() -> Knobs {
+    const NEVER: Nanos = 1_000_000_000;
+    Knobs { backoff: (NEVER, NEVER), resweeps: 1, ..Knobs::default() }
+}
+
 struct State {
     policy: Policy,
     orders: Orders,
@@ -65,7 +72,7 @@ impl Pool {
     pub(super) fn new(workers: usize, ledger: &Arc<Ledger>) -> Arc<Self> {
         let pool = Arc::new(Pool {
             state: Mutex::new(State {
-                policy: Policy::new(workers, false, Knobs::default()),
+                policy: Policy::new(workers, false, knobs()),
                 orders: Orders::default(),
                 purse: Vec::new(),
                 demand: Demand::default(),
