@@ -248,7 +248,8 @@ impl Governor {
             Some(worker) if policy.watches(now) => watch.look(worker, &self.seats[worker]),
             _ => Ran::Unknown,
         };
-        policy.tick(now, purse.market(), ran, orders);
+        let market = if policy.trades() { purse.market() } else { purse.rivals() };
+        policy.tick(now, market, ran, orders);
         // An idle pool may keep the own slot as long as it likes, but not a token.
         purse.exchange()
     }

@@ -404,6 +404,12 @@ impl Policy {
         self.phase == Phase::Slack && self.keeps_watch() && now >= self.beat_at
     }
 
+    /// Whether it matters to the next tick what lies in the jobserver: a pool that only keeps
+    /// watch neither takes nor gives.
+    pub(crate) fn trades(&self) -> bool {
+        self.phase != Phase::Slack || self.engaged > 0 || self.admitted > self.floor()
+    }
+
     /// The admitted worker, where there is just one.
     pub(crate) fn lookout(&self) -> Option<usize> {
         (self.admitted == 1).then(|| self.roster.sole_outsider())

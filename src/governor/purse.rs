@@ -95,6 +95,11 @@ impl Purse {
         self.account.map_or_else(Market::default, |account| self.ledger.market(account))
     }
 
+    /// The same without a look at the jobserver, which takes a system call.
+    pub(crate) fn rivals(&self) -> Market {
+        self.account.map_or_else(Market::default, |account| self.ledger.rivals(account))
+    }
+
     /// Takes `count` funds out to be given back: loans first, the own slot last.
     pub(crate) fn withdraw(&mut self, count: usize) -> Vec<Fund> {
         let repaid = count.min(self.loans);

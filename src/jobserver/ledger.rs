@@ -226,11 +226,16 @@ impl Ledger {
 
     /// What others want of the tokens, as seen from an account.
     pub(crate) fn market(&self, id: usize) -> Market {
-        let (rival, rival_starving) = self.state.lock().book.rivals(id);
         // Of a budget that nobody shares, the ledger knows all who want a token.
         let exclusive = self.source.is_local();
         let lying = if exclusive { usize::MAX } else { self.source.lying().unwrap_or(0) };
-        Market { lying, rival, rival_starving }
+        Market { lying, ..self.rivals(id) }
+    }
+
+    /// The same without a look at the jobserver: nothing is said to lie there.
+    pub(crate) fn rivals(&self, id: usize) -> Market {
+        let (rival, rival_starving) = self.state.lock().book.rivals(id);
+        Market { lying: 0, rival, rival_starving }
     }
 
     /// Tokens that lie in the jobserver for anybody to take.

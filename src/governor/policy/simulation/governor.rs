@@ -7,6 +7,7 @@ use super::machine::Job;
 use super::worker::Mode;
 use super::world::{Event, World};
 use crate::governor::policy::{Orders, Ran, Wake};
+use crate::jobserver::Market;
 
 /// The governor's thread of a pool.
 #[derive(Debug, Default)]
@@ -160,6 +161,8 @@ impl World {
         if nudged || deadline.is_some_and(|at| at <= self.now) {
             let ran = self.look(pool);
             let (now, market) = (self.now, self.market(pool));
+            let trades = self.pools[pool].policy.trades();
+            let market = if trades { market } else { Market { lying: 0, ..market } };
             self.pools[pool].policy.tick(now, market, ran, &mut orders);
             self.trace(pool, &("tick", ran), &orders);
             self.exchange(pool);
