@@ -7,6 +7,16 @@ use parking_lot::{Condvar, Mutex};
 
 use super::ledger::Ledger;
 
+/// What a ledger has its broker do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Errand {
+    Nothing,
+    /// Wait for a token.
+    Take,
+    /// Wait until there is room for tokens that could not be written back.
+    Return,
+}
+
 /// Starts and stops the waiting thread.
 ///
 /// A wait is not withdrawn when nobody wants a token any more: the next one that comes goes
@@ -56,13 +66,13 @@ impl Shared {
     fn run(&self, ledger: &Weak<Ledger>) {
         while self.wait_for_call() {
             while let Some(ledger) = ledger.upgrade() {
-                if ledger.shortfall() == 0 {
-                    break;
-                }
-                let outcome = ledger.source().wait().and_then(|token| ledger.arrived(token));
-                if outcome.is_err() {
-                    // The connection is broken for good: nothing will come of further calls.
-                    return;
+                let outcome = match ledger.errand() {
+                    Errand::Nothing => break,
+                    Errand::Take => ledger.source().wait().and_then(|token| ledger.arrived(token)),
+                    Errand::Return => ledger.source().wait_for_room().map(|()| ledger.room()),
+                };
+                if let Err(error) = outcome {
+                    ledger.broken(error);
                 }
             }
         }

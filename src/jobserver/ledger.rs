@@ -3,12 +3,12 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
 use super::book::{Book, Demand, Fund as AnyFund, Offer};
-use super::broker::Broker;
+use super::broker::{Broker, Errand};
+use super::outstanding::Outstanding;
 use super::source::{RawToken, Source};
 use super::{JobserverError, Market};
 
@@ -19,7 +19,8 @@ pub(crate) trait Holder: Send + Sync {
     /// Something lies in the account's inbox. Called without any lock held.
     fn granted(&self);
 
-    /// Another account starves. Called under a lock: must not call back nor block.
+    /// Another account starves, or the connection has failed. Called under a lock: must not call
+    /// back nor block.
     fn nudge(&self);
 }
 
@@ -28,14 +29,15 @@ pub(crate) struct Ledger {
     state: Mutex<State>,
     source: Source,
     broker: Broker,
-    losses: AtomicU64,
 }
 
 struct State {
     book: Book<RawToken>,
     holders: Vec<Option<Arc<dyn Holder>>>,
-    /// Every token that has been read and not written back.
     out: Outstanding,
+    /// The first read or write that failed for good. Nothing is taken from then on, and what
+    /// comes back is written again and again, at every chance.
+    failure: Option<Arc<JobserverError>>,
     /// The process is about to end: what is out has been given back already.
     closed: bool,
 }
@@ -47,11 +49,11 @@ impl Ledger {
                 book: Book::new(),
                 holders: Vec::new(),
                 out: Outstanding::default(),
+                failure: None,
                 closed: false,
             }),
             source,
             broker: Broker::default(),
-            losses: AtomicU64::new(0),
         })
     }
 
@@ -64,9 +66,15 @@ impl Ledger {
         self.state.lock().out.len()
     }
 
-    /// Tokens that could not be written back.
-    pub(crate) fn losses(&self) -> u64 {
-        self.losses.load(Ordering::Relaxed)
+    /// Tokens that could not be written back, for another reason than that there was no room.
+    pub(crate) fn losses(&self) -> usize {
+        let state = self.state.lock();
+        if state.failure.is_some() { state.out.kept() } else { 0 }
+    }
+
+    /// Why nothing is taken any more.
+    pub(crate) fn failure(&self) -> Option<Arc<JobserverError>> {
+        self.state.lock().failure.clone()
     }
 
     /// Opens an account for `holder`.
@@ -110,12 +118,23 @@ impl Ledger {
     }
 
     fn try_token(&self, state: &mut State) -> Option<RawToken> {
-        if state.closed {
+        if state.closed || state.failure.is_some() {
             return None;
         }
-        let token = self.source.try_take().ok().flatten()?;
-        state.out.add(&token);
-        Some(token)
+        if let Some(kept) = state.out.take_kept() {
+            return Some(RawToken::Byte(kept));
+        }
+        match self.source.try_take() {
+            Ok(token) => {
+                let token = token?;
+                state.out.add(&token);
+                Some(token)
+            }
+            Err(error) => {
+                state.fail("read a token from", error);
+                None
+            }
+        }
     }
 
     /// Replaces what an account waits for. Says whether something was granted at once.
@@ -129,7 +148,9 @@ impl Ledger {
         // wants it: `offer` would have passed it on.
         let own = if demand.tokens_only { None } else { state.book.take_own() };
         let found = match own {
-            None if self.source.is_local() => self.try_token(&mut state).map(AnyFund::Token),
+            None if self.source.is_local() || state.out.kept() > 0 => {
+                self.try_token(&mut state).map(AnyFund::Token)
+            }
             own => own,
         };
         if let Some(fund) = found {
@@ -153,7 +174,7 @@ impl Ledger {
     }
 
     /// Gives a fund back: to whoever in this process needs it most, else to the jobserver.
-    pub(crate) fn give(&self, fund: Fund) {
+    pub(crate) fn give(self: &Arc<Self>, fund: Fund) {
         let holder = {
             let mut state = self.state.lock();
             match state.book.offer(fund) {
@@ -170,18 +191,38 @@ impl Ledger {
         }
     }
 
-    fn put(&self, state: &mut State, token: RawToken) {
-        if state.closed && token.byte().is_some() {
+    fn put(self: &Arc<Self>, state: &mut State, token: RawToken) {
+        let Some(byte) = token.byte() else {
+            state.out.remove(&token);
+            // Its client writes it; what becomes of that, it does not tell.
+            let _ = self.source.put(token);
+            return;
+        };
+        if state.closed {
             return;
         }
-        state.out.remove(&token);
-        self.write(token);
+        state.out.keep(byte);
+        if self.write_kept(state).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+            self.broker.call(self);
+        }
     }
 
-    fn write(&self, token: RawToken) {
-        if self.source.put(token).is_err() {
-            self.losses.fetch_add(1, Ordering::Relaxed);
+    /// Writes what is kept, as far as that goes.
+    fn write_kept(&self, state: &mut State) -> io::Result<()> {
+        while let Some(byte) = state.out.take_kept() {
+            match self.source.put(RawToken::Byte(byte)) {
+                Ok(()) => state.out.remove(&RawToken::Byte(byte)),
+                Err(error) => {
+                    state.out.keep(byte);
+                    let again = io::Error::from(error.kind());
+                    if error.kind() != io::ErrorKind::WouldBlock {
+                        state.fail("write a token to", error);
+                    }
+                    return Err(again);
+                }
+            }
         }
+        Ok(())
     }
 
     /// Gives everything back because the process ends; nothing is taken from now on.
@@ -191,18 +232,46 @@ impl Ledger {
         // First, or what is given back may be announced to our own broker.
         self.source.leave();
         for byte in state.out.drain_bytes() {
-            self.write(RawToken::Byte(byte));
+            // Nobody is left to whom a failure could be told, and waiting again helps no more.
+            if self.source.put_at_last(byte).is_err() {
+                break;
+            }
         }
     }
 
-    /// How many tokens are waited for.
-    pub(super) fn shortfall(&self) -> usize {
+    /// What the broker is to do.
+    pub(super) fn errand(&self) -> Errand {
         let state = self.state.lock();
-        if state.closed { 0 } else { state.book.shortfall() }
+        if state.closed || state.failure.is_some() {
+            Errand::Nothing
+        } else if state.out.kept() > 0 {
+            Errand::Return
+        } else if state.book.shortfall() > 0 {
+            Errand::Take
+        } else {
+            Errand::Nothing
+        }
+    }
+
+    /// There may be room for the tokens that found none.
+    pub(super) fn room(&self) {
+        let mut state = self.state.lock();
+        if !state.closed {
+            // Where it fails, the errand is the same again, or there is none any more.
+            let _ = self.write_kept(&mut state);
+        }
+    }
+
+    /// What the broker waited for will never come.
+    pub(super) fn broken(&self, error: io::Error) {
+        let mut state = self.state.lock();
+        if !state.closed {
+            state.fail("wait for a token of", error);
+        }
     }
 
     /// A token that the broker has waited for has come, or may lie there to be taken.
-    pub(super) fn arrived(&self, token: Option<RawToken>) -> io::Result<()> {
+    pub(super) fn arrived(self: &Arc<Self>, token: Option<RawToken>) -> io::Result<()> {
         let token = {
             let mut state = self.state.lock();
             let token = match token {
@@ -211,7 +280,8 @@ impl Ledger {
                 // ends would be lost.
                 None => self.source.try_take()?,
                 Some(token) if state.closed => {
-                    self.write(token);
+                    // As above.
+                    let _ = self.source.put(token);
                     None
                 }
                 read => read,
@@ -244,6 +314,17 @@ impl Ledger {
     }
 }
 
+impl State {
+    /// Only the first failure is kept: the others follow from it.
+    fn fail(&mut self, operation: &'static str, error: io::Error) {
+        if self.failure.is_none() {
+            self.failure = Some(Arc::new(JobserverError::io(operation, error)));
+            // Whoever waits for a token may have to do with the own slot.
+            self.holders.iter().flatten().for_each(|holder| holder.nudge());
+        }
+    }
+}
+
 impl Drop for Ledger {
     fn drop(&mut self) {
         self.broker.dismiss();
@@ -254,46 +335,5 @@ impl fmt::Debug for Ledger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let held = self.held();
         f.debug_struct("Ledger").field("source", &self.source).field("held", &held).finish()
-    }
-}
-
-/// The tokens that are out, by their byte, so that they can be given back without their holders.
-#[derive(Debug)]
-struct Outstanding {
-    by_byte: [usize; 256],
-    /// Tokens of connections that keep their bytes to themselves.
-    opaque: usize,
-}
-
-impl Default for Outstanding {
-    fn default() -> Self {
-        Outstanding { by_byte: [0; 256], opaque: 0 }
-    }
-}
-
-impl Outstanding {
-    fn slot(&mut self, token: &RawToken) -> &mut usize {
-        match token.byte() {
-            Some(byte) => &mut self.by_byte[usize::from(byte)],
-            None => &mut self.opaque,
-        }
-    }
-
-    fn add(&mut self, token: &RawToken) {
-        *self.slot(token) += 1;
-    }
-
-    fn remove(&mut self, token: &RawToken) {
-        *self.slot(token) -= 1;
-    }
-
-    fn len(&self) -> usize {
-        self.by_byte.iter().sum::<usize>() + self.opaque
-    }
-
-    fn drain_bytes(&mut self) -> Vec<u8> {
-        let counts = std::mem::replace(&mut self.by_byte, [0; 256]);
-        let bytes = (0..=u8::MAX).zip(counts);
-        bytes.flat_map(|(byte, count)| std::iter::repeat_n(byte, count)).collect()
     }
 }

@@ -6,17 +6,20 @@ mod environment;
 mod error;
 mod exit;
 mod ledger;
+mod outstanding;
 #[cfg(unix)]
 mod pipe;
 #[cfg(unix)]
 mod queue;
 mod source;
+#[cfg(all(test, unix))]
+mod tests;
 
 use std::fmt;
 use std::process::Command;
 use std::sync::{Arc, OnceLock};
 
-use parking_lot::{Condvar, Mutex};
+use crossbeam_utils::sync::{Parker, Unparker};
 
 #[cfg(test)]
 pub(crate) use book::{Book, Offer};
@@ -137,10 +140,14 @@ impl Jobserver {
 
     /// Uses a connection that the program has already.
     ///
-    /// Tokens are had by waiting only, since a try would make the program's own client
-    /// non-blocking for good.
+    /// The client is left as it is: the jobserver is opened a second time, for the pools. The own
+    /// slot is the pools' then; a program that runs jobs of its own beside them needs a token for
+    /// each.
+    ///
+    /// Where it cannot be opened again (systems other than Linux, with a jobserver that is no
+    /// fifo), tokens are had by waiting only, and those held when the process ends are lost.
     pub fn from_client(client: jobserver::Client) -> Jobserver {
-        Self::over(Source::Client(client))
+        Self::over(Source::client(client))
     }
 
     fn over(source: Source) -> Jobserver {
@@ -164,22 +171,27 @@ impl Jobserver {
 
     /// Waits for a token, for a thread outside any pool.
     ///
-    /// The thread that started the program runs on the own slot and needs none.
+    /// The thread that started the program runs on the own slot and needs none. Once the connection
+    /// has [failed](Jobserver::failure), the own slot stands in for a token when no pool uses it.
     pub fn acquire(&self) -> Token {
         if let Some(token) = self.try_acquire() {
             return token;
         }
-        let waiter = Arc::new(Waiter::default());
-        let holder: Arc<dyn Holder> = Arc::clone(&waiter) as _;
+        let parker = Parker::new();
+        let holder: Arc<dyn Holder> = Arc::new(Waiter { unparker: parker.unparker().clone() });
         let account = self.ledger.open(&holder);
-        self.ledger.demand(account, Demand { funds: 1, starving: false, tokens_only: true });
-        let fund = {
-            let mut looking = waiter.looking.lock();
-            loop {
-                if let Some(fund) = self.ledger.collect(account).pop() {
-                    break fund;
-                }
-                waiter.called.wait(&mut looking);
+        let wanted = Demand { funds: 1, starving: false, tokens_only: true };
+        self.ledger.demand(account, wanted);
+        let mut outside = true;
+        let fund = loop {
+            if let Some(fund) = self.ledger.collect(account).pop() {
+                break fund;
+            }
+            if outside && self.ledger.failure().is_some() {
+                outside = false;
+                self.ledger.demand(account, Demand { tokens_only: false, ..wanted });
+            } else {
+                parker.park();
             }
         };
         self.ledger.close(account);
@@ -232,9 +244,18 @@ impl Jobserver {
         self.ledger.held()
     }
 
-    /// Tokens that were lost because they could not be written back.
-    pub fn losses(&self) -> u64 {
+    /// Tokens that could not be written back because the connection failed. Each is tried again
+    /// whenever another one is given back.
+    pub fn losses(&self) -> usize {
         self.ledger.losses()
+    }
+
+    /// The first read or write that failed for good, if one has.
+    ///
+    /// No token is taken from then on. The pools go on with what they hold, and at the end with
+    /// the own slot, which also serves threads that wait in [`acquire`](Jobserver::acquire).
+    pub fn failure(&self) -> Option<Arc<JobserverError>> {
+        self.ledger.failure()
     }
 
     pub(crate) fn ledger(&self) -> &Arc<Ledger> {
@@ -295,18 +316,16 @@ impl fmt::Debug for Token {
 }
 
 /// A thread that waits for a token.
-#[derive(Default)]
 struct Waiter {
-    looking: Mutex<()>,
-    called: Condvar,
+    unparker: Unparker,
 }
 
 impl Holder for Waiter {
     fn granted(&self) {
-        // Under the lock, so that it cannot fall between the waiter's look and its wait.
-        let _looking = self.looking.lock();
-        self.called.notify_one();
+        self.unparker.unpark();
     }
 
-    fn nudge(&self) {}
+    fn nudge(&self) {
+        self.unparker.unpark();
+    }
 }

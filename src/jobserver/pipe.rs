@@ -8,7 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use rustix::event::{PollFd, PollFlags};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{FileType, OFlags};
 use rustix::io::Errno;
 
@@ -21,7 +21,7 @@ use super::queue::Queue;
 #[derive(Debug)]
 pub(crate) struct Pipe {
     input: Input,
-    /// Blocks at most while the pipe is full of tokens, which are then as many as it can hold.
+    /// Never blocks, save where it is the inherited one: a full pipe must not stop a worker.
     write: File,
     address: Address,
 }
@@ -87,7 +87,7 @@ impl Pipe {
         // Opened for both, a fifo never waits for its other end.
         let read = open(path, OFlags::RDWR | OFlags::NONBLOCK)?;
         check_kind(rustix::fs::fstat(&read)?.st_mode, true)?;
-        let write = open(path, OFlags::RDWR)?;
+        let write = open(path, OFlags::RDWR | OFlags::NONBLOCK)?;
         let address = Address::Fifo(path.to_owned());
         Ok(Pipe { input: Input::Reopened(read, Queue::new()?), write, address })
     }
@@ -113,6 +113,14 @@ impl Pipe {
         let read = open(input, OFlags::RDONLY | OFlags::NONBLOCK)?;
         let write = open(output, OFlags::WRONLY | OFlags::NONBLOCK)?;
         Ok((Input::Reopened(read, Queue::new()?), write))
+    }
+
+    /// Connects to the pipe behind two descriptors that somebody in this process owns, if it can
+    /// be opened again.
+    pub(super) fn reopened(read: RawFd, write: RawFd) -> io::Result<Self> {
+        let [input, output] = [read, write].map(|fd| PathBuf::from(format!("/proc/self/fd/{fd}")));
+        let (input, write_end) = Self::reopen(&input, &output)?;
+        Ok(Pipe { input, write: write_end, address: Address::Inherited(read, write) })
     }
 
     /// Reads a token if one lies there.
@@ -144,7 +152,14 @@ impl Pipe {
         }
     }
 
-    /// Writes a token back.
+    /// Blocks until a token that found no room may find some, or the time is over; says which.
+    pub(super) fn wait_for_room(&self, limit: Option<&Timespec>) -> io::Result<bool> {
+        let mut ends = [PollFd::new(&self.write, PollFlags::OUT)];
+        let ready = rustix::io::retry_on_intr(|| rustix::event::poll(&mut ends, limit))?;
+        Ok(ready > 0)
+    }
+
+    /// Writes a token back; `WouldBlock` means that there is no room for it now.
     pub(super) fn put(&self, byte: u8) -> io::Result<()> {
         loop {
             match (&self.write).write(&[byte]) {

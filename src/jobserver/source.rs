@@ -6,7 +6,11 @@ use std::sync::OnceLock;
 
 use jobserver::{Acquired, Client};
 use parking_lot::Mutex;
+#[cfg(unix)]
+use rustix::event::Timespec;
 
+#[cfg(unix)]
+use super::environment::{self, Meaning};
 #[cfg(unix)]
 use super::pipe::Pipe;
 
@@ -34,7 +38,17 @@ pub(crate) enum Source {
     Local(Local),
     #[cfg(unix)]
     Pipe(Pipe),
-    Client(Client),
+    Client(Host),
+}
+
+/// A connection that the program has already.
+#[derive(Debug)]
+pub(crate) struct Host {
+    client: Client,
+    /// The same jobserver on descriptions of our own, where that can be had: a client alone can
+    /// neither be tried, nor given up waiting with, nor emptied when the process ends.
+    #[cfg(unix)]
+    pipe: Option<Pipe>,
 }
 
 /// A budget of this process alone, until it is passed on to a child.
@@ -45,10 +59,25 @@ pub(crate) struct Local {
     shared: OnceLock<Box<Source>>,
 }
 
+/// How long the end of the process waits for room in a pipe. It holds as many tokens as there were
+/// at its beginning, so only a stray byte of somebody else's can leave no room.
+#[cfg(unix)]
+const LAST_PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+
 /// What stands for a token that was never read from anywhere.
 const LOCAL_BYTE: u8 = b'+';
 
 impl Source {
+    pub(crate) fn client(client: Client) -> Self {
+        #[cfg(unix)]
+        let pipe = reopen(&client);
+        Source::Client(Host {
+            client,
+            #[cfg(unix)]
+            pipe,
+        })
+    }
+
     pub(crate) fn local(limit: usize) -> Self {
         Source::Local(Local { free: Mutex::new(limit), shared: OnceLock::new() })
     }
@@ -71,7 +100,9 @@ impl Source {
                 Ok(taken)
             }
             #[cfg(unix)]
-            Source::Pipe(pipe) => Ok(pipe.try_take()?.map(RawToken::Byte)),
+            Source::Pipe(pipe) | Source::Client(Host { pipe: Some(pipe), .. }) => {
+                Ok(pipe.try_take()?.map(RawToken::Byte))
+            }
             // A try would make the host's client non-blocking for good. Its tokens come by
             // waiting alone.
             Source::Client(_) => Ok(None),
@@ -89,8 +120,10 @@ impl Source {
                 None => Err(io::ErrorKind::Unsupported.into()),
             },
             #[cfg(unix)]
-            Source::Pipe(pipe) => Ok(pipe.wait()?.map(RawToken::Byte)),
-            Source::Client(client) => Ok(Some(RawToken::Acquired(client.acquire()?))),
+            Source::Pipe(pipe) | Source::Client(Host { pipe: Some(pipe), .. }) => {
+                Ok(pipe.wait()?.map(RawToken::Byte))
+            }
+            Source::Client(host) => Ok(Some(RawToken::Acquired(host.client.acquire()?))),
         }
     }
 
@@ -103,13 +136,26 @@ impl Source {
                 }
             }
             #[cfg(unix)]
-            Source::Pipe(pipe) => pipe.leave(),
+            Source::Pipe(pipe) | Source::Client(Host { pipe: Some(pipe), .. }) => pipe.leave(),
             // Its waits cannot be withdrawn.
             Source::Client(_) => {}
         }
     }
 
-    /// Puts a token back.
+    /// Blocks until a token that found no room may find some.
+    pub(super) fn wait_for_room(&self) -> io::Result<()> {
+        match self {
+            Source::Local(local) => local.shared.get().map_or(Ok(()), |it| it.wait_for_room()),
+            #[cfg(unix)]
+            Source::Pipe(pipe) | Source::Client(Host { pipe: Some(pipe), .. }) => {
+                pipe.wait_for_room(None).map(drop)
+            }
+            // It waits itself.
+            Source::Client(_) => Ok(()),
+        }
+    }
+
+    /// Puts a token back; `WouldBlock` means that there is no room for it now.
     pub(super) fn put(&self, token: RawToken) -> io::Result<()> {
         match (self, token) {
             (Source::Local(local), token) => {
@@ -121,11 +167,37 @@ impl Source {
                 Ok(())
             }
             #[cfg(unix)]
-            (Source::Pipe(pipe), RawToken::Byte(byte)) => pipe.put(byte),
+            (
+                Source::Pipe(pipe) | Source::Client(Host { pipe: Some(pipe), .. }),
+                RawToken::Byte(byte),
+            ) => pipe.put(byte),
             (_, token) => {
                 drop(token);
                 Ok(())
             }
+        }
+    }
+
+    /// Puts a token back while the process ends: nobody will try again.
+    pub(super) fn put_at_last(&self, byte: u8) -> io::Result<()> {
+        loop {
+            match self.put(RawToken::Byte(byte)) {
+                Err(full)
+                    if full.kind() == io::ErrorKind::WouldBlock && self.has_room_soon()? => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Whether a token that found no room finds some before the patience with it ends.
+    fn has_room_soon(&self) -> io::Result<bool> {
+        match self {
+            Source::Local(local) => local.shared.get().map_or(Ok(true), |it| it.has_room_soon()),
+            #[cfg(unix)]
+            Source::Pipe(pipe) | Source::Client(Host { pipe: Some(pipe), .. }) => {
+                pipe.wait_for_room(Some(&LAST_PATIENCE))
+            }
+            Source::Client(_) => Ok(true),
         }
     }
 
@@ -137,8 +209,8 @@ impl Source {
                 None => Ok(*local.free.lock()),
             },
             #[cfg(unix)]
-            Source::Pipe(pipe) => pipe.lying(),
-            Source::Client(client) => client.available(),
+            Source::Pipe(pipe) | Source::Client(Host { pipe: Some(pipe), .. }) => pipe.lying(),
+            Source::Client(host) => host.client.available(),
         }
     }
 
@@ -148,7 +220,7 @@ impl Source {
             Source::Local(local) => local.share()?.configure(command, make),
             #[cfg(unix)]
             Source::Pipe(pipe) => pipe.configure(command, make),
-            Source::Client(client) => {
+            Source::Client(Host { client, .. }) => {
                 if make {
                     client.configure_make(command);
                 } else {
@@ -157,6 +229,22 @@ impl Source {
                 Ok(())
             }
         }
+    }
+}
+
+/// Opens again what a client is connected to, going by what it would tell a child.
+#[cfg(unix)]
+fn reopen(client: &Client) -> Option<Pipe> {
+    let mut child = Command::new("true");
+    client.configure(&mut child);
+    let told = |name: &str| {
+        let (_, value) = child.get_envs().find(|&(variable, _)| variable == name)?;
+        value.map(ToOwned::to_owned)
+    };
+    match environment::find(told)?.meaning {
+        Meaning::Descriptors(read, write) => Pipe::reopened(read, write).ok(),
+        Meaning::Fifo(path) => Pipe::from_fifo(&path).ok(),
+        Meaning::Named(_) | Meaning::Off | Meaning::Alone => None,
     }
 }
 
@@ -170,7 +258,7 @@ impl Local {
         #[cfg(unix)]
         let source = Source::Pipe(Pipe::create(*free, LOCAL_BYTE)?);
         #[cfg(not(unix))]
-        let source = Source::Client(Client::new(*free)?);
+        let source = Source::client(Client::new(*free)?);
         *free = 0;
         Ok(self.shared.get_or_init(|| Box::new(source)))
     }

@@ -1,0 +1,160 @@
+//! Connections that misbehave, by fifos and terminals made for it.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+use std::sync::mpsc;
+use std::thread;
+
+use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+use super::pipe::Pipe;
+use super::{Jobserver, Source};
+use crate::ThreadPoolBuilder;
+
+struct Fifo {
+    path: PathBuf,
+    /// The server's end.
+    end: File,
+    _folder: tempfile::TempDir,
+}
+
+impl Fifo {
+    fn new(tokens: &[u8]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder for the fifo");
+        let path = folder.path().join("fifo");
+        mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a fifo");
+        let nonblock = OFlags::NONBLOCK.bits().cast_signed();
+        let end = OpenOptions::new().read(true).write(true).custom_flags(nonblock).open(&path);
+        let fifo = Fifo { path, end: end.expect("it is there"), _folder: folder };
+        (&fifo.end).write_all(tokens).expect("there is room");
+        fifo
+    }
+
+    fn connect(&self) -> Jobserver {
+        Jobserver::over(Source::Pipe(Pipe::from_fifo(&self.path).expect("a good fifo")))
+    }
+
+    fn read(&self, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        (&self.end).read_exact(&mut bytes).expect("they lie there");
+        bytes.sort_unstable();
+        bytes
+    }
+}
+
+#[test]
+fn a_full_pipe_blocks_nobody_and_loses_nothing() {
+    let fifo = Fifo::new(b"abc");
+    let jobserver = fifo.connect();
+    let tokens: Vec<_> = (0..3).map(|_| jobserver.acquire()).collect();
+    let room = rustix::pipe::fcntl_getpipe_size(&fifo.end).expect("a pipe");
+    (&fifo.end).write_all(&vec![b'-'; room]).expect("so much goes into it");
+
+    drop(tokens);
+    assert_eq!(jobserver.held(), 3, "they wait for room");
+    assert_eq!(jobserver.losses(), 0);
+
+    // Used again meanwhile, before any other.
+    let again = jobserver.try_acquire().expect("one of the three");
+    assert_eq!(jobserver.held(), 3);
+    drop(again);
+
+    assert_eq!(fifo.read(room), vec![b'-'; room]);
+    while jobserver.held() > 0 {
+        thread::yield_now();
+    }
+    assert_eq!(fifo.read(3), b"abc");
+    assert!(jobserver.failure().is_none(), "a full pipe is no broken one");
+}
+
+#[test]
+fn a_request_that_is_withdrawn_takes_nothing_for_good() {
+    let fifo = Fifo::new(b"");
+    let jobserver = fifo.connect();
+    let pool = ThreadPoolBuilder::new().num_threads(4).jobserver(jobserver.clone()).build();
+    let pool = pool.expect("four workers");
+    for round in 0..200_u8 {
+        // With no token there is always one more to wait for, and then nobody wants it any more.
+        pool.install(|| rayon::join(|| round, || round));
+        (&fifo.end).write_all(&[round]).expect("there is room");
+        while jobserver.held() > 0 || jobserver.available().expect("a pipe") == 0 {
+            thread::yield_now();
+        }
+        assert_eq!(fifo.read(1), [round]);
+    }
+}
+
+/// A terminal for a jobserver: it keeps bytes as a pipe does. Once its other side is gone, reading
+/// finds an end and writing fails with EIO.
+fn terminal(tokens: &[u8]) -> (File, Jobserver) {
+    let server = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+    grantpt(&server).and_then(|()| unlockpt(&server)).expect("it is ours");
+    let mut modes = rustix::termios::tcgetattr(&server).expect("it is a terminal");
+    modes.make_raw();
+    let now = rustix::termios::OptionalActions::Now;
+    rustix::termios::tcsetattr(&server, now, &modes).expect("any modes will do");
+    let path = ptsname(&server, Vec::new()).expect("it has a name").into_string();
+    let path = PathBuf::from(path.expect("in ASCII"));
+    let client = Pipe::from_fifo(&path).expect("character devices are legal servers");
+    let server = File::from(server);
+    (&server).write_all(tokens).expect("there is room");
+    (server, Jobserver::over(Source::Pipe(client)))
+}
+
+#[test]
+fn a_connection_that_fails_is_reported_and_work_goes_on() {
+    let (server, jobserver) = terminal(b"x");
+    let held = jobserver.acquire();
+    assert!(jobserver.failure().is_none());
+
+    // Two threads wait when it happens.
+    let (sender, receiver) = mpsc::channel();
+    for _ in 0..2 {
+        let (jobserver, sender) = (jobserver.clone(), sender.clone());
+        thread::spawn(move || {
+            let token = jobserver.acquire();
+            sender.send(()).expect("the test waits for it");
+            drop(token);
+        });
+    }
+    drop(server);
+    // On the own slot, one after the other.
+    (0..2).for_each(|_| receiver.recv().expect("nobody waits for ever"));
+
+    let failure = jobserver.failure().expect("it was noticed");
+    let cause = std::error::Error::source(&*failure).expect("the system's error");
+    let cause = cause.downcast_ref::<std::io::Error>().expect("that of an operation");
+    assert_eq!(cause.kind(), std::io::ErrorKind::UnexpectedEof, "{failure}");
+    assert!(jobserver.try_acquire().is_none());
+
+    drop(held);
+    assert_eq!((jobserver.held(), jobserver.losses()), (1, 1), "it could not be written");
+
+    let pool = ThreadPoolBuilder::new().num_threads(4).jobserver(jobserver.clone()).build();
+    let pool = pool.expect("four workers");
+    assert_eq!(pool.install(|| rayon::join(|| 6, || 7)), (6, 7));
+    assert_eq!(pool.stats().peak, 1, "on the own slot");
+}
+
+#[test]
+fn a_hosts_client_is_left_as_it_is_and_shared_exactly() {
+    let client = jobserver::Client::new(3).expect("a pipe");
+    let jobserver = Jobserver::from_client(client.clone());
+    let pools = [(); 2].map(|()| {
+        let builder = ThreadPoolBuilder::new().num_threads(8).jobserver(jobserver.clone());
+        builder.build().expect("eight workers")
+    });
+    let hosts = client.acquire().expect("one of three");
+    let outside = jobserver.try_acquire().expect("a try is possible");
+    assert_eq!(client.available().expect("a pipe"), 1);
+    drop((hosts, outside));
+    pools.iter().for_each(|pool| assert_eq!(pool.install(|| rayon::join(|| 1, || 2)), (1, 2)));
+    drop(pools);
+    while client.available().expect("a pipe") < 3 {
+        thread::yield_now();
+    }
+    assert_eq!(jobserver.held(), 0);
+}
