@@ -13,6 +13,7 @@ use rayon_core::ThreadBuilder;
 use crate::gate::depth;
 use crate::governor::policy::Knobs;
 use crate::governor::{Driver, Governor, Post, StartHook};
+use crate::jobserver::give_back;
 use crate::pool::ThreadPool;
 use crate::{BuildError, Jobserver, global};
 
@@ -238,7 +239,7 @@ impl<S> ThreadPoolBuilder<S> {
     }
 
     /// Called with what a spawned job or a handler panicked with. Without it, as in rayon, such a
-    /// panic aborts the process.
+    /// panic aborts the process, once its tokens have been given back.
     pub fn panic_handler<H>(mut self, handler: H) -> Self
     where
         H: Fn(Box<dyn Any + Send>) + Send + Sync + 'static,
@@ -264,11 +265,15 @@ impl<S> ThreadPoolBuilder<S> {
     }
 
     /// rayon's builder with our gate in it, the governor that belongs to it, and its spawner.
-    fn into_parts(self, anchored: bool) -> (rayon_core::ThreadPoolBuilder, Parts, S) {
+    fn into_parts(
+        self,
+        anchored: bool,
+    ) -> Result<(rayon_core::ThreadPoolBuilder, Parts, S), BuildError> {
         // Known before the first thread measures its own.
         depth::top_level();
         let workers = resolve_num_threads(self.num_threads);
         let jobserver = self.jobserver.unwrap_or_else(Jobserver::inherited);
+        jobserver.ledger().home().check("build a pool on").map_err(BuildError::jobserver)?;
         let hook = self.start_handler.map(|handler| guarded(handler, self.panic_handler.clone()));
         let anchored = anchored || self.use_current_thread;
         let driver =
@@ -286,9 +291,7 @@ impl<S> ThreadPoolBuilder<S> {
         if let Some(handler) = self.exit_handler {
             builder = builder.exit_handler(handler);
         }
-        if let Some(handler) = self.panic_handler {
-            builder = builder.panic_handler(move |panic| handler(panic));
-        }
+        builder = builder.panic_handler(last_rites(self.panic_handler));
         if self.use_current_thread {
             builder = builder.use_current_thread();
         }
@@ -297,11 +300,8 @@ impl<S> ThreadPoolBuilder<S> {
             let breadth_first = builder.breadth_first();
             builder = breadth_first;
         }
-        (
-            builder,
-            Parts { driver, jobserver, adopts: self.use_current_thread, anchored },
-            self.spawn,
-        )
+        let parts = Parts { driver, jobserver, adopts: self.use_current_thread, anchored };
+        Ok((builder, parts, self.spawn))
     }
 }
 
@@ -310,9 +310,10 @@ impl<S: Spawn> ThreadPoolBuilder<S> {
     ///
     /// # Errors
     ///
-    /// Where rayon's own `build` fails, and if the governor's thread cannot be started.
+    /// Where rayon's own `build` fails, if the governor's thread cannot be started, and in a child
+    /// made by `fork` if the jobserver is its parent's.
     pub fn build(self) -> Result<ThreadPool, BuildError> {
-        let (builder, parts, spawn) = self.into_parts(false);
+        let (builder, parts, spawn) = self.into_parts(false)?;
         let built = parts.prepared(|| spawn.build(builder))?;
         let pool = Arc::new(built);
         let post = {
@@ -331,7 +332,7 @@ impl<S: Spawn> ThreadPoolBuilder<S> {
     /// As [`build`](ThreadPoolBuilder::build), and if rayon's global pool exists already: by an
     /// earlier call, or because rayon has been used before.
     pub fn build_global(self) -> Result<(), BuildError> {
-        let (builder, parts, spawn) = self.into_parts(true);
+        let (builder, parts, spawn) = self.into_parts(true)?;
         parts.prepared(|| spawn.build_global(builder))?;
         let governor = Arc::clone(parts.driver.governor());
         let post = Box::new(move || depth::post(None, Arc::clone(&governor) as _));
@@ -378,6 +379,21 @@ impl Parts {
     }
 }
 
+/// Passes panics on to the user's handler. Those that rayon aborts for, because there is no handler
+/// or it panics itself, are passed on to rayon after the tokens have gone back.
+fn last_rites(handler: Option<PanicHandler>) -> impl Fn(Box<dyn Any + Send>) + Send + Sync {
+    move |panic| {
+        let outcome = match &handler {
+            Some(handler) => panic::catch_unwind(AssertUnwindSafe(|| handler(panic))),
+            None => Err(panic),
+        };
+        if let Err(fatal) = outcome {
+            give_back();
+            panic::resume_unwind(fatal);
+        }
+    }
+}
+
 /// A start handler that deals with its own panics as rayon would: after it, the worker must still
 /// come to our gate.
 fn guarded(handler: StartHook, on_panic: Option<PanicHandler>) -> StartHook {
@@ -385,6 +401,7 @@ fn guarded(handler: StartHook, on_panic: Option<PanicHandler>) -> StartHook {
         let Err(panic) = panic::catch_unwind(AssertUnwindSafe(|| handler(index))) else { return };
         let Some(on_panic) = &on_panic else { panic::resume_unwind(panic) };
         if panic::catch_unwind(AssertUnwindSafe(|| on_panic(panic))).is_err() {
+            give_back();
             // As in rayon. Passed on, it would only go to the same handler once more, and the
             // worker past our gate.
             process::abort();

@@ -4,6 +4,8 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
+use crate::JobserverError;
+
 /// Why a pool could not be built.
 ///
 /// ```
@@ -23,11 +25,16 @@ pub struct BuildError {
 enum Kind {
     Rayon(rayon_core::ThreadPoolBuildError),
     Thread(io::Error),
+    Jobserver(JobserverError),
 }
 
 impl BuildError {
     pub(crate) fn thread(source: io::Error) -> Self {
         BuildError { kind: Kind::Thread(source) }
+    }
+
+    pub(crate) fn jobserver(source: JobserverError) -> Self {
+        BuildError { kind: Kind::Jobserver(source) }
     }
 }
 
@@ -42,6 +49,7 @@ impl fmt::Display for BuildError {
         match &self.kind {
             Kind::Rayon(source) => write!(f, "cannot build the thread pool: {source}"),
             Kind::Thread(source) => write!(f, "cannot start the governor's thread: {source}"),
+            Kind::Jobserver(source) => write!(f, "{source}"),
         }
     }
 }
@@ -51,6 +59,7 @@ impl Error for BuildError {
         match &self.kind {
             Kind::Rayon(source) => Some(source),
             Kind::Thread(source) => Some(source),
+            Kind::Jobserver(source) => source.source(),
         }
     }
 }

@@ -1,11 +1,14 @@
 //! rayon's global pool: what it has done, and its entries for callers that want its governor to
 //! know at once.
+//!
+//! In a child made by `fork` the pool has no workers, and all of these but [`jobserver()`] panic.
 
 use std::sync::{Arc, OnceLock};
 
 use rayon_core::{BroadcastContext, Scope};
 
 use crate::governor::{Governor, Visit};
+use crate::session::Loan;
 use crate::{Jobserver, Stats};
 
 static GLOBAL: OnceLock<(Arc<Governor>, Jobserver)> = OnceLock::new();
@@ -16,11 +19,27 @@ pub(crate) fn set(governor: Arc<Governor>, jobserver: Jobserver) {
 }
 
 /// Tells the governor of a call, unless the caller is a worker already.
+///
+/// Panics in a forked child, workers or not.
+#[track_caller]
 fn enter() -> Option<Visit> {
-    if rayon_core::current_thread_index().is_some() {
-        return None;
-    }
-    GLOBAL.get().map(|(governor, _)| governor.enter())
+    let (governor, _) = GLOBAL.get()?;
+    governor.home().insist();
+    let outside = rayon_core::current_thread_index().is_none();
+    outside.then(|| governor.enter())
+}
+
+/// The same for a caller that waits from now on, and needs nothing to run on meanwhile.
+#[track_caller]
+fn enter_and_wait() -> Option<(Visit, Loan)> {
+    let (governor, jobserver) = GLOBAL.get()?;
+    governor.home().insist();
+    let outside = rayon_core::current_thread_index().is_none();
+    outside.then(|| {
+        // As in a pool of one's own.
+        let loan = Loan::to(jobserver.ledger());
+        (governor.enter(), loan)
+    })
 }
 
 /// Counters of the global pool; `None` unless [`build_global`] built it.
@@ -47,7 +66,7 @@ where
     OP: FnOnce() -> R + Send,
     R: Send,
 {
-    let _visit = enter();
+    let _entry = enter_and_wait();
     rayon_core::scope(|_| op())
 }
 
@@ -63,7 +82,7 @@ where
     RA: Send,
     RB: Send,
 {
-    let _visit = enter();
+    let _entry = enter_and_wait();
     rayon_core::join(oper_a, oper_b)
 }
 
@@ -83,7 +102,7 @@ where
     OP: FnOnce(&Scope<'scope>) -> R + Send,
     R: Send,
 {
-    let _visit = enter();
+    let _entry = enter_and_wait();
     rayon_core::scope(op)
 }
 
@@ -116,16 +135,11 @@ where
     OP: Fn(BroadcastContext<'_>) -> R + Sync,
     R: Send,
 {
-    match GLOBAL.get() {
-        // On a worker of another pool, rayon broadcasts to that one.
-        Some((governor, _)) if rayon_core::current_thread_index().is_none() => {
-            let _visit = governor.enter();
-            let announcement = governor.announcement();
-            rayon_core::broadcast(|context| {
-                announcement.make();
-                op(context)
-            })
-        }
-        _ => rayon_core::broadcast(op),
-    }
+    // On a worker of another pool, rayon broadcasts to that one.
+    let Some(entry) = enter_and_wait() else { return rayon_core::broadcast(op) };
+    let announcement = entry.0.announcement();
+    rayon_core::broadcast(|context| {
+        announcement.make();
+        op(context)
+    })
 }

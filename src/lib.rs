@@ -21,7 +21,8 @@
 //! # Ok::<(), rayon_jobserver::BuildError>(())
 //! ```
 //!
-//! A pool of one's own, on a budget of one's own:
+//! A pool of one's own, on a budget of one's own ([`session`] is the interface for a compiler with
+//! threads of its own besides):
 //!
 //! ```
 //! use rayon_jobserver::{Jobserver, ThreadPoolBuilder};
@@ -43,10 +44,17 @@
 //! - **Bare calls** into the global pool (`rayon::join` and all else that is not of this crate) are
 //!   noticed by a heartbeat. One worker takes them at once; others, and the copies of a
 //!   `rayon::broadcast`, may come later by a beat, which is 18.5 ms at most.
-//! - **Killed processes** lose the tokens they hold, and so do those that abort or end by a signal.
-//!   At a normal exit (`main` returns, or `exit` is called) everything is given back, save what came
-//!   through [`Jobserver::from_client`].
-//! - **`fork`** leaves a child without workers, as with rayon. It must not use the pools.
+//! - **Ends of a process.** When `main` returns or panics, when `exit` is called, and before a panic
+//!   in a spawned job aborts, everything is given back. By SIGKILL, `abort` (and so by every panic
+//!   under `panic = "abort"`), `_exit` and `quick_exit` a process loses what it holds at that moment,
+//!   never more; and by `exec`, unless it calls [`give_back`] before. By other signals it does, too,
+//!   unless the program has a handler that exits, or uses [the feature `signals`](#features).
+//! - **`fork`** without `exec` leaves a child without workers, as with rayon. Nothing of its parent's
+//!   is the child's: it gives no token back, and calls to the parent's pools and jobserver panic, as
+//!   each says, where they could only hang. rayon's own functions, such as `rayon::join`, do hang in
+//!   it if its parent has used the global pool, as they do with stock rayon. A child may build pools
+//!   on a jobserver that it has connected to itself. A child made without the C library's `fork`, by
+//!   the bare system call, is not noticed but for giving nothing back when it exits.
 //! - **Platforms**: only Linux is tested. The code for others has not been run.
 //!
 //! # What differs from rayon
@@ -61,7 +69,7 @@
 //! | [`thread_name`], [`stack_size`], [`spawn_handler`] | nothing | |
 //! | [`start_handler`] | nothing: every thread calls it as it starts | a worker waits for its token after the handler |
 //! | [`exit_handler`] | nothing: not called for the global pool, which never ends | |
-//! | [`panic_handler`] | nothing | |
+//! | [`panic_handler`] | nothing; where rayon aborts, the tokens are given back first | an abort would lose them |
 //! | [`use_current_thread`] | the thread keeps the own slot, or a token, until it next waits in the pool | it cannot be parked where it stands |
 //! | [`breadth_first`] | nothing; it is deprecated there too | |
 //! | [`build`], [`build_global`], [`build_scoped`] | the error is [`BuildError`] | the governor's thread may fail to start, too |
@@ -118,7 +126,9 @@
 //!
 //! # Features
 //!
-//! None: there is nothing to switch on or off.
+//! - `signals`, off by default: `give_back_on_signals`, which has the tokens given back before SIGINT,
+//!   SIGTERM or SIGHUP ends the process. It costs the crate `signal-hook`, and a thread in programs
+//!   that call it. A library has no need of it: signals are its program's.
 //!
 //! # Minimum Rust version
 //!
@@ -156,15 +166,20 @@ mod governor;
 mod jobserver;
 mod observe;
 mod pool;
+pub mod session;
+#[cfg(all(unix, feature = "signals"))]
+mod signals;
 mod sync;
 
 pub use builder::{CustomSpawn, DefaultSpawn, ThreadPoolBuilder};
 pub use error::BuildError;
 pub use global::{broadcast, install, join, scope, spawn};
-pub use jobserver::{Jobserver, JobserverError, Token};
+pub use jobserver::{Jobserver, JobserverError, Token, give_back};
 pub use observe::Stats;
 pub use pool::ThreadPool;
 pub use rayon_core::{BroadcastContext, Scope, ScopeFifo, ThreadBuilder, Yield};
+#[cfg(all(unix, feature = "signals"))]
+pub use signals::give_back_on_signals;
 
 /// Tests the examples of the README.
 #[cfg(doctest)]

@@ -6,12 +6,15 @@ use std::sync::Arc;
 use rayon_core::{BroadcastContext, Scope, ScopeFifo, Yield};
 
 use crate::governor::{Governor, Visit};
+use crate::session::Loan;
 use crate::{Jobserver, Stats};
 
 /// A rayon pool that runs only as wide as its tokens.
 ///
 /// It has every method of [`rayon_core::ThreadPool`], with the same meaning. The
 /// [crate documentation](crate#what-differs-from-rayon) lists what differs.
+///
+/// In a child made by `fork` there are no workers, and all methods that would need one panic.
 ///
 /// ```
 /// use rayon::prelude::*;
@@ -40,12 +43,33 @@ impl ThreadPool {
 
     /// Tells the governor of a call, unless the caller is a worker of this pool already: what a
     /// worker adds to its own pool needs no announcement.
+    ///
+    /// Panics in a forked child, workers or not.
+    #[track_caller]
     fn enter(&self) -> Option<Visit> {
+        self.governor.home().insist();
         let outside = self.pool.current_thread_index().is_none();
         outside.then(|| self.governor.enter())
     }
 
+    /// The same for a caller that waits from now on, and needs nothing to run on meanwhile.
+    #[track_caller]
+    fn enter_and_wait(&self) -> Option<(Visit, Loan)> {
+        self.governor.home().insist();
+        let outside = self.pool.current_thread_index().is_none();
+        outside.then(|| {
+            // Lent before the governor looks for something to pay for the call, and had back after
+            // the call is over.
+            let loan = Loan::to(self.jobserver.ledger());
+            (self.governor.enter(), loan)
+        })
+    }
+
     /// What the pool has done so far.
+    ///
+    /// # Panics
+    ///
+    /// In a child made by `fork`.
     pub fn stats(&self) -> Stats {
         self.governor.stats()
     }
@@ -65,7 +89,7 @@ impl ThreadPool {
         OP: FnOnce() -> R + Send,
         R: Send,
     {
-        let _visit = self.enter();
+        let _entry = self.enter_and_wait();
         self.pool.install(op)
     }
 
@@ -81,7 +105,7 @@ impl ThreadPool {
         RA: Send,
         RB: Send,
     {
-        let _visit = self.enter();
+        let _entry = self.enter_and_wait();
         self.pool.join(oper_a, oper_b)
     }
 
@@ -95,7 +119,7 @@ impl ThreadPool {
         OP: FnOnce(&Scope<'scope>) -> R + Send,
         R: Send,
     {
-        let _visit = self.enter();
+        let _entry = self.enter_and_wait();
         self.pool.scope(op)
     }
 
@@ -110,7 +134,7 @@ impl ThreadPool {
         OP: FnOnce(&ScopeFifo<'scope>) -> R + Send,
         R: Send,
     {
-        let _visit = self.enter();
+        let _entry = self.enter_and_wait();
         self.pool.scope_fifo(op)
     }
 
@@ -123,8 +147,13 @@ impl ThreadPool {
     where
         OP: FnOnce(&Scope<'scope>) -> R,
     {
+        // Dropped in the order of `enter_and_wait`.
+        let mut loan = Loan::none();
         let _visit = self.enter();
-        self.pool.in_place_scope(op)
+        self.pool.in_place_scope(|scope| {
+            let _waits_next = loan.upcoming(self.jobserver.ledger());
+            op(scope)
+        })
     }
 
     /// As [`scope_fifo`](ThreadPool::scope_fifo), but `op` runs on the current thread.
@@ -136,8 +165,13 @@ impl ThreadPool {
     where
         OP: FnOnce(&ScopeFifo<'scope>) -> R,
     {
+        // Dropped in the order of `enter_and_wait`.
+        let mut loan = Loan::none();
         let _visit = self.enter();
-        self.pool.in_place_scope_fifo(op)
+        self.pool.in_place_scope_fifo(|scope| {
+            let _waits_next = loan.upcoming(self.jobserver.ledger());
+            op(scope)
+        })
     }
 
     /// Runs `op` in the pool without waiting for it. It runs even if the pool is dropped.
@@ -179,7 +213,7 @@ impl ThreadPool {
         OP: Fn(BroadcastContext<'_>) -> R + Sync,
         R: Send,
     {
-        let _visit = self.enter();
+        let _entry = self.enter_and_wait();
         let announcement = self.governor.announcement();
         self.pool.broadcast(|context| {
             announcement.make();
@@ -239,9 +273,11 @@ impl Drop for ThreadPool {
 
 impl fmt::Debug for ThreadPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // There are none in a forked child.
+        let stats = self.governor.home().is_here().then(|| self.stats());
         f.debug_struct("ThreadPool")
             .field("num_threads", &self.current_num_threads())
-            .field("stats", &self.stats())
+            .field("stats", &stats)
             .field("jobserver", &self.jobserver)
             .finish()
     }

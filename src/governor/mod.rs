@@ -17,7 +17,7 @@ use parking_lot::{Mutex, MutexGuard};
 use crate::gate::activity::{Seat, Watch};
 use crate::gate::depth::{self, Attendant};
 use crate::gate::{Parker, run_own_jobs};
-use crate::jobserver::{Demand, Fund, Holder, Ledger};
+use crate::jobserver::{Demand, Fund, Holder, Home, Ledger};
 use crate::observe::Stats;
 use policy::{Knobs, Nanos, Orders, Policy, Ran, Sighting, Verdict, Wake};
 use purse::Purse;
@@ -38,6 +38,8 @@ pub(crate) struct Governor {
     seats: Box<[Seat]>,
     start_hook: Option<StartHook>,
     ledger: Arc<Ledger>,
+    /// In a forked child nothing here is touched, the lock least of all.
+    home: Home,
     unparker: Unparker,
     /// A rival starves: look at the market although no deadline has come.
     nudged: AtomicBool,
@@ -96,6 +98,7 @@ impl Governor {
             seats: (0..workers).map(|_| Seat::default()).collect(),
             start_hook,
             ledger: Arc::clone(ledger),
+            home: ledger.home(),
             unparker: parker.unparker().clone(),
             nudged: AtomicBool::new(false),
             born: Instant::now(),
@@ -138,8 +141,17 @@ impl Governor {
         self.follow_up(afterwards);
     }
 
+    /// The process that has the pool's workers.
+    #[inline]
+    pub(crate) fn home(&self) -> Home {
+        self.home
+    }
+
     /// The pool's owner has dropped it.
     pub(crate) fn drain(&self) {
+        if !self.home.is_here() {
+            return;
+        }
         self.step(|policy, now, _, orders| policy.drain(now, orders));
     }
 
@@ -148,8 +160,9 @@ impl Governor {
         self.step(|policy, _, _, orders| policy.abandon(orders));
     }
 
-    /// What the pool has done so far.
+    /// What the pool has done so far. Panics in a forked child.
     pub(crate) fn stats(&self) -> Stats {
+        self.home.insist();
         let state = self.state.lock();
         Stats::new(state.policy.tally(), state.policy.admitted(), state.purse.overcommits())
     }
@@ -365,9 +378,19 @@ pub(crate) struct Visit {
     governor: Arc<Governor>,
 }
 
+impl Visit {
+    /// For a call that every worker is given a copy of.
+    pub(crate) fn announcement(&self) -> Announcement {
+        self.governor.announcement()
+    }
+}
+
 impl Drop for Visit {
     fn drop(&mut self) {
-        self.governor.step(|policy, now, _, orders| policy.leave(now, orders));
+        // Forked by the job that is under way, the child has no pool to leave.
+        if self.governor.home.is_here() {
+            self.governor.step(|policy, now, _, orders| policy.leave(now, orders));
+        }
     }
 }
 

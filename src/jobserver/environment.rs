@@ -1,10 +1,12 @@
 //! What the environment says about a jobserver: pure text, nothing is opened here.
 
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 /// The variables, the most specific first.
-pub(super) const VARIABLES: [&str; 3] = ["CARGO_MAKEFLAGS", "MAKEFLAGS", "MFLAGS"];
+const VARIABLES: [&str; 3] = ["CARGO_MAKEFLAGS", "MAKEFLAGS", MFLAGS];
+const MFLAGS: &str = "MFLAGS";
 
 /// A variable that says something about a jobserver.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +33,10 @@ pub(super) enum Meaning {
 pub(super) fn find(lookup: impl Fn(&str) -> Option<OsString>) -> Option<Mention> {
     let mentions = VARIABLES.iter().filter_map(|&variable| {
         let value = lookup(variable)?;
-        let meaning = interpret(&value)?;
+        let mut meaning = interpret(&value)?;
+        if let (MFLAGS, Meaning::Fifo(fifo)) = (variable, &mut meaning) {
+            *fifo = single_dollars(fifo);
+        }
         Some(Mention { variable, value, meaning })
     });
     // An explicit `-j1` says less than a jobserver named by another variable.
@@ -46,55 +51,119 @@ pub(super) fn find(lookup: impl Fn(&str) -> Option<OsString>) -> Option<Mention>
 }
 
 fn interpret(value: &OsStr) -> Option<Meaning> {
-    let text = value.to_string_lossy();
-    let words = words(&text);
-    let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
-    let options = || words[..end].iter();
-
-    // The first word holds the single-letter options, without their dash, unless it is an option
-    // with a dash or a variable itself.
-    let letters = options().next().filter(|word| !word.starts_with('-') && !word.contains('='));
-    let dry = letters.is_some_and(|word| word.contains('n')) || options().any(|word| word == "-n");
-
-    let auth = options().filter_map(|word| word.strip_prefix("--jobserver-auth=")).next_back();
-    let auth = auth
-        .or_else(|| options().filter_map(|word| word.strip_prefix("--jobserver-fds=")).next_back());
-    match auth {
-        Some(_) if dry => Some(Meaning::Off),
+    let words = words(value.as_encoded_bytes());
+    let options = Options::among(&words);
+    match options.auth.or(options.fds) {
+        Some(_) if options.dry_run => Some(Meaning::Off),
         Some(auth) => Some(address(auth)),
-        None if options().rfind(|word| is_job_count(word))? == "-j1" => Some(Meaning::Alone),
-        None => None,
+        None => options.one_job.then_some(Meaning::Alone),
     }
 }
 
-fn is_job_count(word: &str) -> bool {
-    let Some(count) = word.strip_prefix("-j") else { return false };
-    count.bytes().all(|digit| digit.is_ascii_digit())
+/// What make's options say; of several that contradict, the last.
+#[derive(Default)]
+struct Options<'a> {
+    auth: Option<&'a [u8]>,
+    /// The same before make 4.2.
+    fds: Option<&'a [u8]>,
+    dry_run: bool,
+    one_job: bool,
 }
 
-fn address(auth: &str) -> Meaning {
-    if let Some(path) = auth.strip_prefix("fifo:") {
-        return Meaning::Fifo(PathBuf::from(path));
+impl<'a> Options<'a> {
+    fn among(words: &'a [Vec<u8>]) -> Self {
+        // What follows are variables, whatever their values look like.
+        let end = words.iter().position(|word| word == b"--").unwrap_or(words.len());
+        let mut options = Self::default();
+        for (at, word) in words[..end].iter().enumerate() {
+            if let Some(long) = word.strip_prefix(b"--") {
+                options.note_long(long);
+            } else if let Some(letters) = word.strip_prefix(b"-") {
+                options.note_letters(letters, words.get(at + 1));
+            } else if at == 0 && !word.contains(&b'=') {
+                // make leaves the dash of the single letters out, in `MAKEFLAGS` alone.
+                options.note_letters(word, words.get(at + 1));
+            }
+        }
+        options
     }
-    let numbers = auth
-        .split_once(',')
-        .and_then(|(read, write)| Some((read.parse::<i32>().ok()?, write.parse::<i32>().ok()?)));
-    match numbers {
-        Some((read, write)) if read < 0 || write < 0 => Meaning::Off,
-        Some((read, write)) => Meaning::Descriptors(read, write),
-        None => Meaning::Named(auth.to_owned()),
+
+    fn note_long(&mut self, option: &'a [u8]) {
+        if let Some(auth) = option.strip_prefix(b"jobserver-auth=") {
+            self.auth = Some(auth);
+        } else if let Some(fds) = option.strip_prefix(b"jobserver-fds=") {
+            self.fds = Some(fds);
+        }
     }
+
+    fn note_letters(&mut self, letters: &'a [u8], next: Option<&'a Vec<u8>>) {
+        for (at, letter) in letters.iter().enumerate() {
+            match letter {
+                b'n' => self.dry_run = true,
+                b'j' => {
+                    let rest = &letters[at + 1..];
+                    // The next word is an argument only if it is a number.
+                    let count = if rest.is_empty() { next.map(Vec::as_slice) } else { Some(rest) };
+                    self.one_job = count.and_then(number::<u32>) == Some(1);
+                    return;
+                }
+                // The rest of the word is the argument of these.
+                b'C' | b'E' | b'I' | b'O' | b'W' | b'f' | b'l' | b'o' => return,
+                _ => {}
+            }
+        }
+    }
+}
+
+fn number<N: FromStr>(text: &[u8]) -> Option<N> {
+    str::from_utf8(text).ok()?.parse().ok()
+}
+
+fn address(auth: &[u8]) -> Meaning {
+    if let Some(fifo) = auth.strip_prefix(b"fifo:") {
+        return Meaning::Fifo(path(fifo));
+    }
+    let mut ends = auth.splitn(2, |&byte| byte == b',').map(number::<i32>);
+    match (ends.next().flatten(), ends.next().flatten()) {
+        (Some(read), Some(write)) if read < 0 || write < 0 => Meaning::Off,
+        (Some(read), Some(write)) => Meaning::Descriptors(read, write),
+        _ => Meaning::Named(String::from_utf8_lossy(auth).into_owned()),
+    }
+}
+
+#[cfg(unix)]
+fn path(bytes: &[u8]) -> PathBuf {
+    use std::os::unix::ffi::OsStrExt;
+    PathBuf::from(OsStr::from_bytes(bytes))
+}
+
+#[cfg(not(unix))]
+fn path(bytes: &[u8]) -> PathBuf {
+    PathBuf::from(&*String::from_utf8_lossy(bytes))
+}
+
+/// Undoes what make 4.4.1 does to dollars in `MFLAGS`, and not in `MAKEFLAGS`.
+fn single_dollars(fifo: &Path) -> PathBuf {
+    let mut bytes = fifo.as_os_str().as_encoded_bytes().iter().copied().peekable();
+    let mut single = Vec::new();
+    while let Some(byte) = bytes.next() {
+        if byte == b'$' {
+            bytes.next_if_eq(&b'$');
+        }
+        single.push(byte);
+    }
+    path(&single)
 }
 
 /// Splits at blanks that no backslash escapes, and undoes make's escapes.
-fn words(text: &str) -> Vec<String> {
+fn words(text: &[u8]) -> Vec<Vec<u8>> {
     let mut words = Vec::new();
-    let mut word = String::new();
-    let mut letters = text.chars();
-    while let Some(letter) = letters.next() {
-        match letter {
-            '\\' => word.extend(letters.next()),
-            ' ' | '\t' | '\n' => {
+    let mut word = Vec::new();
+    let mut bytes = text.iter().copied();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'\\' => word.push(bytes.next().unwrap_or(b'\\')),
+            b' ' | b'\t' | b'\n' => {
                 if !word.is_empty() {
                     words.push(std::mem::take(&mut word));
                 }
@@ -142,6 +211,15 @@ mod tests {
             (" -j1", Some(Meaning::Alone)),
             (" -j", None),
             (" -j8", None),
+            ("-j 1", Some(Meaning::Alone)),
+            ("kj1", Some(Meaning::Alone)),
+            ("-j4 -j1", Some(Meaning::Alone)),
+            ("-j1 -j", None),
+            ("-kn -j4 --jobserver-auth=3,4", Some(Meaning::Off)),
+            ("-Inn -j4 --jobserver-auth=3,4", pipe.clone()),
+            ("kInn -j4 --jobserver-auth=3,4", pipe.clone()),
+            ("n=1 --jobserver-auth=3,4", pipe.clone()),
+            ("--jobserver-auth=fifo:/tmp/a\\\\\\ b\\", fifo("/tmp/a\\ b\\")),
             ("x--jobserver-auth=3,4", None),
             ("--jobserver-auth=gmake_semaphore_5", named("gmake_semaphore_5")),
             ("--jobserver-auth=3", named("3")),
@@ -151,6 +229,16 @@ mod tests {
         for (makeflags, expected) in cases {
             assert_eq!(means(makeflags), expected, "MAKEFLAGS={makeflags:?}");
         }
+    }
+
+    #[test]
+    fn dollars_are_doubled_in_mflags_alone() {
+        let found = |variable: &'static str| {
+            let auth = "--jobserver-auth=fifo:/tmp/a$$b";
+            find(move |name| (name == variable).then(|| auth.into())).map(|found| found.meaning)
+        };
+        assert_eq!(found("MAKEFLAGS"), Some(Meaning::Fifo("/tmp/a$$b".into())));
+        assert_eq!(found("MFLAGS"), Some(Meaning::Fifo("/tmp/a$b".into())));
     }
 
     #[test]

@@ -50,7 +50,7 @@ impl fmt::Display for JobserverError {
                 write!(f, "unusable jobserver in {variable}={value:?}: ")?;
                 match cause {
                     Cause::Text(text) => f.write_str(text),
-                    Cause::Io(what, source) => write!(f, "cannot open {what}: {source}"),
+                    Cause::Io(what, source) => write!(f, "cannot {what}: {source}"),
                 }
             }
             Kind::Operation { operation, source } => {

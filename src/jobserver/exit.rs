@@ -1,6 +1,8 @@
 //! Giving the tokens back when the process ends, which rayon's global pool does not notice.
 
 use std::sync::{Arc, Once, Weak};
+#[cfg(unix)]
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -8,6 +10,10 @@ use super::ledger::Ledger;
 
 /// The ledgers whose tokens other processes wait for, and the process they belong to.
 static LEDGERS: Mutex<Vec<(u32, Weak<Ledger>)>> = Mutex::new(Vec::new());
+
+/// How long the end of the process waits for other threads that are connecting or giving back.
+#[cfg(unix)]
+const LAST_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Makes a ledger give its tokens back when `main` returns or `exit` is called.
 pub(super) fn give_back_at_exit(ledger: &Arc<Ledger>) {
@@ -18,6 +24,46 @@ pub(super) fn give_back_at_exit(ledger: &Arc<Ledger>) {
 
     static HOOK: Once = Once::new();
     HOOK.call_once(register);
+}
+
+/// Gives back all tokens that this process holds, and takes none any more.
+///
+/// A process does this by itself when `main` returns, when `exit` is called, and before a panic in
+/// a spawned job aborts it. What else ends a process keeps the tokens from all others for ever,
+/// unless this is called first: `exec` above all, and `abort`.
+///
+/// Every connection made so far is closed by it. Jobs that run go on uncounted, so call it last of
+/// all; should the process live on, its pools have the own slot alone once the running jobs have
+/// ended. In a child made by `fork` it does nothing, for the tokens are the parent's.
+///
+/// ```
+/// # #[cfg(unix)] {
+/// use std::os::unix::process::CommandExt;
+/// use std::process::Command;
+///
+/// use rayon_jobserver::Jobserver;
+///
+/// let mut successor = Command::new("true");
+/// // What runs on in this process has its own slot, and the way to the tokens.
+/// Jobserver::inherited().configure(&mut successor)?;
+/// rayon_jobserver::give_back();
+/// return Err(successor.exec().into());
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn give_back() {
+    let me = std::process::id();
+    close(&LEDGERS.lock(), me);
+}
+
+fn close(ledgers: &[(u32, Weak<Ledger>)], me: u32) {
+    for (owner, ledger) in ledgers {
+        if *owner == me
+            && let Some(ledger) = ledger.upgrade()
+        {
+            ledger.close_at_exit();
+        }
+    }
 }
 
 #[cfg(unix)]
@@ -37,13 +83,8 @@ fn register() {}
 extern "C" fn at_exit() {
     // A forked child has a copy of the records, but the tokens are its parent's.
     let me = std::process::id();
-    // Whoever exits while it holds the lock waits for itself in vain otherwise.
-    let Some(ledgers) = LEDGERS.try_lock() else { return };
-    for (owner, ledger) in ledgers.iter() {
-        if *owner == me
-            && let Some(ledger) = ledger.upgrade()
-        {
-            ledger.close_at_exit();
-        }
+    // Not without end: whoever exits while it holds the lock would wait for itself.
+    if let Some(ledgers) = LEDGERS.try_lock_for(LAST_PATIENCE) {
+        close(&ledgers, me);
     }
 }

@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 
 use super::book::{Book, Demand, Fund as AnyFund, Offer};
 use super::broker::{Broker, Errand};
+use super::home::Home;
 use super::outstanding::Outstanding;
 use super::source::{RawToken, Source};
 use super::{JobserverError, Market};
@@ -19,7 +20,7 @@ pub(crate) trait Holder: Send + Sync {
     /// Something lies in the account's inbox. Called without any lock held.
     fn granted(&self);
 
-    /// Another account starves, or the connection has failed. Called under a lock: must not call
+    /// Another account starves, or the connection has failed or was closed. Called under a lock: must not call
     /// back nor block.
     fn nudge(&self);
 }
@@ -29,6 +30,10 @@ pub(crate) struct Ledger {
     state: Mutex<State>,
     source: Source,
     broker: Broker,
+    /// In a forked child nothing here is touched, the lock least of all.
+    home: Home,
+    /// Called without any lock held when the own slot has come back and nobody waits for it.
+    own_slot_free: OnceLock<fn()>,
 }
 
 struct State {
@@ -54,6 +59,8 @@ impl Ledger {
             }),
             source,
             broker: Broker::default(),
+            home: Home::here(),
+            own_slot_free: OnceLock::new(),
         })
     }
 
@@ -61,20 +68,43 @@ impl Ledger {
         &self.source
     }
 
+    /// The process that the tokens belong to.
+    pub(crate) fn home(&self) -> Home {
+        self.home
+    }
+
+    /// Has `call` called whenever the own slot lies idle, for somebody who runs on a token.
+    pub(crate) fn on_own_slot_free(&self, call: fn()) {
+        // There is one session, and nobody else.
+        let _ = self.own_slot_free.set(call);
+    }
+
     /// Tokens this process holds.
     pub(crate) fn held(&self) -> usize {
-        self.state.lock().out.len()
+        if self.home.is_here() { self.state.lock().out.len() } else { 0 }
     }
 
     /// Tokens that could not be written back, for another reason than that there was no room.
     pub(crate) fn losses(&self) -> usize {
+        if !self.home.is_here() {
+            return 0;
+        }
         let state = self.state.lock();
         if state.failure.is_some() { state.out.kept() } else { 0 }
     }
 
     /// Why nothing is taken any more.
     pub(crate) fn failure(&self) -> Option<Arc<JobserverError>> {
+        if !self.home.is_here() {
+            return None;
+        }
         self.state.lock().failure.clone()
+    }
+
+    /// Whether no token will ever come.
+    pub(crate) fn is_dry(&self) -> bool {
+        let state = self.state.lock();
+        state.closed || state.failure.is_some()
     }
 
     /// Opens an account for `holder`.
@@ -90,6 +120,9 @@ impl Ledger {
 
     /// Closes an account; what was granted to it and not collected goes on to the others.
     pub(crate) fn close(self: &Arc<Self>, id: usize) {
+        if !self.home.is_here() {
+            return;
+        }
         let inbox = {
             let mut state = self.state.lock();
             state.holders[id] = None;
@@ -175,15 +208,26 @@ impl Ledger {
 
     /// Gives a fund back: to whoever in this process needs it most, else to the jobserver.
     pub(crate) fn give(self: &Arc<Self>, fund: Fund) {
+        if !self.home.is_here() {
+            // The parent gives it back. Forgotten, since some give themselves back when dropped.
+            return std::mem::forget(fund);
+        }
         let holder = {
             let mut state = self.state.lock();
+            if state.closed && matches!(&fund, AnyFund::Token(token) if token.byte().is_some()) {
+                // It has been written back already, and pays for nothing more.
+                return;
+            }
             match state.book.offer(fund) {
                 Offer::Granted(id) => state.holders[id].clone(),
                 Offer::Return(token) => {
                     self.put(&mut state, token);
                     None
                 }
-                Offer::Kept => None,
+                Offer::Kept => {
+                    drop(state);
+                    return self.own_slot_free.get().into_iter().for_each(|call| call());
+                }
             }
         };
         if let Some(holder) = holder {
@@ -198,9 +242,6 @@ impl Ledger {
             let _ = self.source.put(token);
             return;
         };
-        if state.closed {
-            return;
-        }
         state.out.keep(byte);
         if self.write_kept(state).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
             self.broker.call(self);
@@ -237,6 +278,7 @@ impl Ledger {
                 break;
             }
         }
+        state.nudge_all();
     }
 
     /// What the broker is to do.
@@ -319,15 +361,21 @@ impl State {
     fn fail(&mut self, operation: &'static str, error: io::Error) {
         if self.failure.is_none() {
             self.failure = Some(Arc::new(JobserverError::io(operation, error)));
-            // Whoever waits for a token may have to do with the own slot.
-            self.holders.iter().flatten().for_each(|holder| holder.nudge());
+            self.nudge_all();
         }
+    }
+
+    /// Calls all who may wait for a token, now that they may have to do with the own slot.
+    fn nudge_all(&self) {
+        self.holders.iter().flatten().for_each(|holder| holder.nudge());
     }
 }
 
 impl Drop for Ledger {
     fn drop(&mut self) {
-        self.broker.dismiss();
+        if self.home.is_here() {
+            self.broker.dismiss();
+        }
     }
 }
 

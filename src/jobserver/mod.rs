@@ -5,21 +5,26 @@ mod broker;
 mod environment;
 mod error;
 mod exit;
+mod home;
 mod ledger;
+#[cfg(unix)]
+mod opening;
 mod outstanding;
 #[cfg(unix)]
 mod pipe;
 #[cfg(unix)]
 mod queue;
+#[cfg(unix)]
+mod room;
 mod source;
+mod token;
 #[cfg(all(test, unix))]
 mod tests;
 
 use std::fmt;
 use std::process::Command;
 use std::sync::{Arc, OnceLock};
-
-use crossbeam_utils::sync::{Parker, Unparker};
+use std::thread;
 
 #[cfg(test)]
 pub(crate) use book::{Book, Offer};
@@ -27,8 +32,12 @@ pub(crate) use book::{Demand, Fund as AnyFund};
 use environment::{Meaning, Mention};
 use error::Cause;
 pub use error::JobserverError;
+pub use exit::give_back;
+pub(crate) use home::Home;
 pub(crate) use ledger::{Fund, Holder, Ledger};
 use source::Source;
+pub use token::Token;
+pub(crate) use token::wait_for_fund;
 
 /// What others want of the tokens, as far as this process can know.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,10 +87,18 @@ impl Jobserver {
     /// `-j1` without a jobserver is a budget of no tokens: the own slot alone. Every call makes a
     /// connection of its own, with an own slot of its own; a process should make one and clone it.
     ///
+    /// Inherited descriptors are closed in all children from now on, those that other code starts
+    /// included, unless they are passed on by [`configure`](Jobserver::configure): a child that
+    /// outlives the build must not keep make from ending. A make to be started beside the pools
+    /// hence needs [`configure_make`](Jobserver::configure_make) even though its variables are in
+    /// the environment; without it, make says that the jobserver is unavailable, and runs one job.
+    /// The descriptions behind them, which other processes share, are left as they are.
+    ///
     /// # Errors
     ///
     /// If a jobserver is named that does not exist, was not passed on (a make recipe without `+`),
-    /// or is no pipe or fifo. Nothing has been read or written then.
+    /// or is no pipe or fifo; a device may stand for a fifo if it can be waited for. Nothing has
+    /// been read, written or changed then.
     pub fn from_env() -> Result<Option<Jobserver>, JobserverError> {
         match environment::find(|name| std::env::var_os(name)) {
             None => Ok(None),
@@ -100,7 +117,8 @@ impl Jobserver {
     }
 
     /// The one connection of this process that pools use which were given no other: the
-    /// environment's jobserver, else a budget of the machine's parallelism.
+    /// environment's jobserver, else a budget of the machine's parallelism. As
+    /// [`from_env`](Jobserver::from_env) tells, children do not inherit it unless configured to.
     ///
     /// A broken jobserver counts as none, since a build must not fail for it;
     /// [`warning`](Jobserver::warning) tells what is wrong. A program that prints should print
@@ -114,14 +132,17 @@ impl Jobserver {
     /// }
     /// ```
     pub fn inherited() -> Jobserver {
+        // The own slot is one job, the tokens are the others.
+        let others = || thread::available_parallelism().map_or(0, |cores| cores.get() - 1);
+        Self::inherited_or_new(others)
+    }
+
+    /// The same with another budget, unless the connection exists already.
+    pub(crate) fn inherited_or_new(limit: impl Fn() -> usize) -> Jobserver {
         static INHERITED: OnceLock<Jobserver> = OnceLock::new();
-        let inherited = INHERITED.get_or_init(|| {
-            // The own slot is one job, the tokens are the others.
-            let others = std::thread::available_parallelism().map_or(0, |cores| cores.get() - 1);
-            match Self::from_env_or_new(others) {
-                Ok(jobserver) => jobserver,
-                Err(error) => Jobserver { warning: Some(Arc::new(error)), ..Self::new(others) },
-            }
+        let inherited = INHERITED.get_or_init(|| match Self::from_env() {
+            Ok(found) => found.unwrap_or_else(|| Self::new(limit())),
+            Err(error) => Jobserver { warning: Some(Arc::new(error)), ..Self::new(limit()) },
         });
         inherited.clone()
     }
@@ -173,35 +194,27 @@ impl Jobserver {
     ///
     /// The thread that started the program runs on the own slot and needs none. Once the connection
     /// has [failed](Jobserver::failure), the own slot stands in for a token when no pool uses it.
+    ///
+    /// # Panics
+    ///
+    /// In a child made by `fork`: the jobserver is its parent's.
     pub fn acquire(&self) -> Token {
         if let Some(token) = self.try_acquire() {
             return token;
         }
-        let parker = Parker::new();
-        let holder: Arc<dyn Holder> = Arc::new(Waiter { unparker: parker.unparker().clone() });
-        let account = self.ledger.open(&holder);
         let wanted = Demand { funds: 1, starving: false, tokens_only: true };
-        self.ledger.demand(account, wanted);
-        let mut outside = true;
-        let fund = loop {
-            if let Some(fund) = self.ledger.collect(account).pop() {
-                break fund;
-            }
-            if outside && self.ledger.failure().is_some() {
-                outside = false;
-                self.ledger.demand(account, Demand { tokens_only: false, ..wanted });
-            } else {
-                parker.park();
-            }
-        };
-        self.ledger.close(account);
-        Token { fund: Some(fund), ledger: Arc::clone(&self.ledger) }
+        Token::new(wait_for_fund(&self.ledger, wanted), &self.ledger)
     }
 
     /// A token, if one is to be had without waiting.
+    ///
+    /// # Panics
+    ///
+    /// As [`acquire`](Jobserver::acquire).
     pub fn try_acquire(&self) -> Option<Token> {
+        self.ledger.home().insist();
         let fund = self.ledger.try_take_token()?;
-        Some(Token { fund: Some(fund), ledger: Arc::clone(&self.ledger) })
+        Some(Token::new(fund, &self.ledger))
     }
 
     /// Passes the jobserver on to a child process by `CARGO_MAKEFLAGS`.
@@ -210,7 +223,9 @@ impl Jobserver {
     ///
     /// # Errors
     ///
-    /// If a budget of this process could not be made a real jobserver.
+    /// If a budget of this process could not be made a real jobserver, such as one of more tokens
+    /// than the system lets a pipe hold. It stays a budget of this process then. Always in a child
+    /// made by `fork`.
     pub fn configure(&self, command: &mut Command) -> Result<(), JobserverError> {
         self.pass_on(command, false)
     }
@@ -226,6 +241,7 @@ impl Jobserver {
     }
 
     fn pass_on(&self, command: &mut Command, make: bool) -> Result<(), JobserverError> {
+        self.ledger.home().check("pass on")?;
         let passed = self.ledger.source().configure(command, make);
         passed.map_err(|source| JobserverError::io("pass on", source))
     }
@@ -234,12 +250,13 @@ impl Jobserver {
     ///
     /// # Errors
     ///
-    /// If the connection is broken or the system cannot tell.
+    /// If the connection is broken or the system cannot tell. Always in a child made by `fork`.
     pub fn available(&self) -> Result<usize, JobserverError> {
+        self.ledger.home().check("count the free tokens of")?;
         self.ledger.lying()
     }
 
-    /// Tokens that this process holds at this moment.
+    /// Tokens that this process holds at this moment. None in a child made by `fork`.
     pub fn held(&self) -> usize {
         self.ledger.held()
     }
@@ -271,23 +288,16 @@ impl fmt::Debug for Jobserver {
 
 #[cfg(unix)]
 fn open(meaning: Meaning) -> Result<Source, Cause> {
-    use pipe::{Fault, Pipe};
-    let (what, pipe) = match meaning {
-        Meaning::Descriptors(read, write) => {
-            (format!("descriptors {read} and {write}"), Pipe::from_descriptors(read, write))
-        }
-        Meaning::Fifo(path) => (format!("{path:?}"), Pipe::from_fifo(&path)),
+    use pipe::Pipe;
+    let pipe = match meaning {
+        Meaning::Descriptors(read, write) => Pipe::from_descriptors(read, write),
+        Meaning::Fifo(path) => Pipe::from_fifo(&path),
         Meaning::Named(text) => {
-            let text = format!("expected `R,W` or `fifo:PATH`, found `{text}`");
-            return Err(Cause::Text(text));
+            Err(Cause::Text(format!("expected `R,W` or `fifo:PATH`, found `{text}`")))
         }
         Meaning::Off | Meaning::Alone => unreachable!("there is nothing to open"),
     };
-    pipe.map(Source::Pipe).map_err(|fault| match fault {
-        Fault::Io(source) => Cause::Io(what, source),
-        Fault::Kind(kind) => Cause::Text(format!("{what}: {kind} cannot hold tokens")),
-        Fault::Access(access) => Cause::Text(format!("{what}: {access}")),
-    })
+    pipe.map(Source::Pipe)
 }
 
 #[cfg(not(unix))]
@@ -295,37 +305,4 @@ fn open(_meaning: Meaning) -> Result<Source, Cause> {
     // SAFETY: off Unix a jobserver is a named object, and no descriptor number is trusted.
     let found = unsafe { jobserver::Client::from_env_ext(true) };
     found.client.map(Source::Client).map_err(|error| Cause::Text(error.to_string()))
-}
-
-/// A token held by a thread outside any pool; dropping it gives it back.
-pub struct Token {
-    fund: Option<Fund>,
-    ledger: Arc<Ledger>,
-}
-
-impl Drop for Token {
-    fn drop(&mut self) {
-        self.fund.take().into_iter().for_each(|fund| self.ledger.give(fund));
-    }
-}
-
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Token").finish_non_exhaustive()
-    }
-}
-
-/// A thread that waits for a token.
-struct Waiter {
-    unparker: Unparker,
-}
-
-impl Holder for Waiter {
-    fn granted(&self) {
-        self.unparker.unpark();
-    }
-
-    fn nudge(&self) {
-        self.unparker.unpark();
-    }
 }

@@ -1,18 +1,23 @@
 //! A pipe or fifo with one byte a token, on descriptions of our own.
 
-use std::fs::{File, OpenOptions};
+use std::ffi::OsString;
+use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
-use std::os::unix::fs::OpenOptionsExt;
+use std::iter::repeat_n;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::fs::{FileType, OFlags};
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 
+use super::error::Cause;
 use super::queue::Queue;
+use super::{opening, room};
 
 /// A connection to a jobserver.
 ///
@@ -39,88 +44,65 @@ enum Input {
 /// How a child finds the same jobserver.
 #[derive(Debug)]
 enum Address {
-    /// By descriptors that were inherited and stay open for those who inherit them in turn.
+    /// By descriptors that were inherited, closed on exec unless a child is configured to have them.
     Inherited(RawFd, RawFd),
     /// By descriptors of our own, closed on exec unless a child is configured to have them.
-    Own(OwnedFd, OwnedFd),
+    Own(Arc<OwnedFd>, Arc<OwnedFd>),
     Fifo(PathBuf),
 }
 
-/// What is wrong with an end of a jobserver.
-#[derive(Debug)]
-pub(super) enum Fault {
-    Io(io::Error),
-    /// A file of this kind cannot hold tokens.
-    Kind(&'static str),
-    /// The descriptor cannot be read, or cannot be written.
-    Access(&'static str),
-}
-
-impl From<Errno> for Fault {
-    fn from(errno: Errno) -> Self {
-        Fault::Io(errno.into())
-    }
-}
-
-impl From<io::Error> for Fault {
-    fn from(error: io::Error) -> Self {
-        Fault::Io(error)
-    }
-}
-
 impl Pipe {
-    /// Connects to the jobserver behind two inherited descriptors.
-    pub(super) fn from_descriptors(read: RawFd, write: RawFd) -> Result<Self, Fault> {
-        check_descriptor(read, OFlags::WRONLY, "it cannot be read")?;
-        check_descriptor(write, OFlags::RDONLY, "it cannot be written")?;
-        let [input, output] = [read, write].map(|fd| PathBuf::from(format!("/proc/self/fd/{fd}")));
-        let address = Address::Inherited(read, write);
-        let (input, write) = match Self::reopen(&input, &output) {
-            Ok(ends) => ends,
-            Err(_) => (Input::Inherited(duplicate(read)?), duplicate(write)?),
-        };
-        Ok(Pipe { input, write, address })
+    /// Connects to the jobserver behind two inherited descriptors, and keeps them from children.
+    pub(super) fn from_descriptors(read: RawFd, write: RawFd) -> Result<Self, Cause> {
+        opening::check_ends(read, write)?;
+        let pipe = Self::over(read, write, Address::Inherited(read, write)).and_then(|pipe| {
+            [read, write].into_iter().try_for_each(|raw| opening::close_on_exec(raw, true))?;
+            Ok(pipe)
+        });
+        pipe.map_err(|error| Cause::Io(format!("use descriptors {read} and {write}"), error))
     }
 
     /// Connects to the jobserver behind a named fifo.
-    pub(super) fn from_fifo(path: &Path) -> Result<Self, Fault> {
-        // Opened for both, a fifo never waits for its other end.
-        let read = open(path, OFlags::RDWR | OFlags::NONBLOCK)?;
-        check_kind(rustix::fs::fstat(&read)?.st_mode, true)?;
-        let write = open(path, OFlags::RDWR | OFlags::NONBLOCK)?;
-        let address = Address::Fifo(path.to_owned());
-        Ok(Pipe { input: Input::Reopened(read, Queue::new()?), write, address })
+    pub(super) fn from_fifo(path: &Path) -> Result<Self, Cause> {
+        let (read, write) = opening::fifo(path)?;
+        let failed = |error| Cause::Io(format!("use {path:?}"), error);
+        // A child may run in another directory.
+        let address = Address::Fifo(std::path::absolute(path).map_err(failed)?);
+        let input = Input::Reopened(read, Queue::new().map_err(failed)?);
+        Ok(Pipe { input, write, address })
     }
 
-    /// Makes a jobserver with `tokens` tokens in it.
-    pub(super) fn create(tokens: usize, byte: u8) -> io::Result<Self> {
+    /// Makes a jobserver for `limit` tokens, with `tokens` of them in it.
+    pub(super) fn create(tokens: usize, limit: usize, byte: u8) -> io::Result<Self> {
         let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
-        make_room(&write, tokens);
-        let [input, output] = [&read, &write]
-            .map(|end| PathBuf::from(format!("/proc/self/fd/{}", end.as_fd().as_raw_fd())));
-        let (input, output) = match Self::reopen(&input, &output) {
-            Ok(ends) => ends,
-            Err(_) => {
-                (Input::Inherited(File::from(read.try_clone()?)), File::from(write.try_clone()?))
-            }
-        };
-        let pipe = Pipe { input, write: output, address: Address::Own(read, write) };
-        (0..tokens).try_for_each(|_| pipe.put(byte))?;
+        room::make(&write, limit)?;
+        let (input, output) = (read.as_raw_fd(), write.as_raw_fd());
+        let pipe = Self::over(input, output, Address::Own(Arc::new(read), Arc::new(write)))?;
+        // There is room, so that this never blocks.
+        (&pipe.write).write_all(&vec![byte; tokens])?;
         Ok(pipe)
-    }
-
-    fn reopen(input: &Path, output: &Path) -> io::Result<(Input, File)> {
-        let read = open(input, OFlags::RDONLY | OFlags::NONBLOCK)?;
-        let write = open(output, OFlags::WRONLY | OFlags::NONBLOCK)?;
-        Ok((Input::Reopened(read, Queue::new()?), write))
     }
 
     /// Connects to the pipe behind two descriptors that somebody in this process owns, if it can
     /// be opened again.
     pub(super) fn reopened(read: RawFd, write: RawFd) -> io::Result<Self> {
-        let [input, output] = [read, write].map(|fd| PathBuf::from(format!("/proc/self/fd/{fd}")));
-        let (input, write_end) = Self::reopen(&input, &output)?;
+        let (input, write_end) = Self::reopen(read, write)?;
         Ok(Pipe { input, write: write_end, address: Address::Inherited(read, write) })
+    }
+
+    /// Opens two ends again, or shares their descriptions where the system cannot do that.
+    fn over(read: RawFd, write: RawFd, address: Address) -> io::Result<Self> {
+        let (input, write) = match Self::reopen(read, write) {
+            Ok(ends) => ends,
+            Err(_) => (Input::Inherited(opening::duplicate(read)?), opening::duplicate(write)?),
+        };
+        Ok(Pipe { input, write, address })
+    }
+
+    fn reopen(read: RawFd, write: RawFd) -> io::Result<(Input, File)> {
+        let input = opening::reopen(read, OFlags::RDONLY)?;
+        let output = opening::reopen(write, OFlags::WRONLY)?;
+        Ok((Input::Reopened(input, Queue::new()?), output))
     }
 
     /// Reads a token if one lies there.
@@ -178,53 +160,61 @@ impl Pipe {
     }
 
     pub(super) fn configure(&self, command: &mut Command, make: bool) -> io::Result<()> {
-        let auth = match &self.address {
-            Address::Fifo(path) => {
-                format!("fifo:{}", path.to_string_lossy().replace(' ', "\\ "))
-            }
-            Address::Inherited(read, write) => {
-                inherit(command, *read, *write);
-                format!("{read},{write}")
-            }
-            Address::Own(read, write) => {
-                let (read, write) = (read.as_raw_fd(), write.as_raw_fd());
-                inherit(command, read, write);
-                format!("{read},{write}")
-            }
-        };
-        let flags = format!(" -j --jobserver-fds={auth} --jobserver-auth={auth}");
+        let mut flags = OsString::from(" -j");
+        for option in [" --jobserver-fds=", " --jobserver-auth="] {
+            flags.push(option);
+            flags.push(self.address.text());
+        }
         command.env("CARGO_MAKEFLAGS", &flags);
         if make {
             command.env("MAKEFLAGS", &flags);
-            command.env("MFLAGS", flags.trim_start());
+            // Where make begins with a dash, and doubles dollars.
+            let mflags = flags.as_bytes().trim_ascii_start().iter();
+            let mflags = mflags.flat_map(|&byte| repeat_n(byte, 1 + usize::from(byte == b'$')));
+            command.env("MFLAGS", OsString::from_vec(mflags.collect()));
         }
+        self.address.hand_down(command);
         Ok(())
     }
 }
 
-/// Lets a child, and no other, inherit two descriptors under their numbers.
-fn inherit(command: &mut Command, read: RawFd, write: RawFd) {
-    let keep = move || {
-        for raw in [read, write] {
-            // SAFETY: the descriptors are open for as long as the connection is, and the child
-            // has copies of all of them; this one is only borrowed.
-            let fd = unsafe { std::os::fd::BorrowedFd::borrow_raw(raw) };
-            rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::empty())?;
+impl Address {
+    /// As make writes it in `MAKEFLAGS`.
+    fn text(&self) -> OsString {
+        let (read, write) = match self {
+            Address::Fifo(path) => {
+                let path = path.as_os_str().as_bytes().iter();
+                let escaped = path.flat_map(|&byte| {
+                    let escape = matches!(byte, b'\\' | b' ' | b'\t' | b'\n').then_some(b'\\');
+                    escape.into_iter().chain([byte])
+                });
+                return OsString::from_vec(b"fifo:".iter().copied().chain(escaped).collect());
+            }
+            Address::Inherited(read, write) => (*read, *write),
+            Address::Own(read, write) => (read.as_raw_fd(), write.as_raw_fd()),
+        };
+        format!("{read},{write}").into()
+    }
+
+    /// Lets a child, and no other, inherit the descriptors under their numbers.
+    fn hand_down(&self, command: &mut Command) {
+        match self {
+            Address::Fifo(_) => {}
+            Address::Inherited(read, write) => keep_open(command, [*read, *write]),
+            Address::Own(read, write) => {
+                // Kept by the command, so that the numbers mean the same when it is started.
+                keep_open(command, [Arc::clone(read), Arc::clone(write)]);
+            }
         }
-        Ok(())
-    };
+    }
+}
+
+fn keep_open<End: AsRawFd + Send + Sync + 'static>(command: &mut Command, ends: [End; 2]) {
+    let keep =
+        move || ends.iter().try_for_each(|end| opening::close_on_exec(end.as_raw_fd(), false));
     // SAFETY: between fork and exec only async-signal-safe functions may run; `fcntl` is one, and
     // nothing allocates.
     unsafe { command.pre_exec(keep) };
-}
-
-fn open(path: &Path, flags: OFlags) -> io::Result<File> {
-    let access = flags & OFlags::RWMODE;
-    OpenOptions::new()
-        .read(access != OFlags::WRONLY)
-        .write(access != OFlags::RDONLY)
-        .custom_flags((flags & !OFlags::RWMODE | OFlags::CLOEXEC).bits().cast_signed())
-        .open(path)
 }
 
 fn read_byte(mut end: &File) -> io::Result<u8> {
@@ -252,46 +242,4 @@ fn wait_and_read(end: &File) -> io::Result<u8> {
             outcome => return outcome,
         }
     }
-}
-
-/// Refuses what cannot be the end of a jobserver, without reading or writing.
-fn check_descriptor(raw: RawFd, wrong: OFlags, what: &'static str) -> Result<(), Fault> {
-    if raw < 0 {
-        return Err(Fault::Io(Errno::BADF.into()));
-    }
-    // SAFETY: the number may be stale, and then both calls answer EBADF; nothing is closed, read
-    // or written through it.
-    let fd = unsafe { std::os::fd::BorrowedFd::borrow_raw(raw) };
-    check_kind(rustix::fs::fstat(fd)?.st_mode, false)?;
-    if rustix::fs::fcntl_getfl(fd)? & OFlags::RWMODE == wrong {
-        return Err(Fault::Access(what));
-    }
-    Ok(())
-}
-
-fn check_kind(mode: rustix::fs::RawMode, named: bool) -> Result<(), Fault> {
-    match FileType::from_raw_mode(mode) {
-        FileType::Fifo => Ok(()),
-        FileType::CharacterDevice | FileType::Socket if named => Ok(()),
-        FileType::RegularFile => Err(Fault::Kind("a regular file")),
-        FileType::Directory => Err(Fault::Kind("a directory")),
-        _ => Err(Fault::Kind("no pipe")),
-    }
-}
-
-fn duplicate(raw: RawFd) -> Result<File, Fault> {
-    // SAFETY: the descriptor has just been checked to be open, and is not closed here.
-    let fd = unsafe { std::os::fd::BorrowedFd::borrow_raw(raw) };
-    Ok(File::from(rustix::io::fcntl_dupfd_cloexec(fd, 3)?))
-}
-
-/// Enlarges a pipe that is to hold more tokens than fit into it.
-fn make_room(_write: &OwnedFd, tokens: usize) {
-    #[cfg(target_os = "linux")]
-    if tokens > 4096 {
-        // Refused, the first write that finds no room reports it.
-        let _ = rustix::pipe::fcntl_setpipe_size(_write, tokens);
-    }
-    #[cfg(not(target_os = "linux"))]
-    let _ = tokens;
 }

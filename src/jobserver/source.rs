@@ -54,6 +54,9 @@ pub(crate) struct Host {
 /// A budget of this process alone, until it is passed on to a child.
 #[derive(Debug)]
 pub(crate) struct Local {
+    /// All tokens, held ones too.
+    #[cfg_attr(not(unix), expect(dead_code, reason = "a semaphore has room for all"))]
+    limit: usize,
     free: Mutex<usize>,
     /// Set once the budget is shared; the tokens lie there from then on.
     shared: OnceLock<Box<Source>>,
@@ -79,7 +82,7 @@ impl Source {
     }
 
     pub(crate) fn local(limit: usize) -> Self {
-        Source::Local(Local { free: Mutex::new(limit), shared: OnceLock::new() })
+        Source::Local(Local { limit, free: Mutex::new(limit), shared: OnceLock::new() })
     }
 
     /// Whether the tokens lie in this process, so that nobody else can take or bring any.
@@ -256,7 +259,7 @@ impl Local {
             return Ok(shared);
         }
         #[cfg(unix)]
-        let source = Source::Pipe(Pipe::create(*free, LOCAL_BYTE)?);
+        let source = Source::Pipe(Pipe::create(*free, self.limit, LOCAL_BYTE)?);
         #[cfg(not(unix))]
         let source = Source::client(Client::new(*free)?);
         *free = 0;

@@ -1,9 +1,15 @@
 //! What a pool must do, whatever its width and budget.
 
 mod budget;
+#[cfg(target_os = "linux")]
+mod fork;
+mod give_back;
 mod mirror;
 mod pools;
 mod process;
 mod random;
 mod rest;
+mod session;
+#[cfg(all(target_os = "linux", feature = "signals"))]
+mod signals;
 mod support;

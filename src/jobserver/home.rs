@@ -1,0 +1,78 @@
+//! The process that something was made in, to be told from a child made by `fork`.
+
+use std::io;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::JobserverError;
+
+/// How many forks lie between the start of the program and this process.
+static FORKS: AtomicU32 = AtomicU32::new(0);
+
+/// The process that a connection or a pool belongs to.
+///
+/// A forked child has a copy of all that its parent knows, and none of the parent's threads: the
+/// tokens are not its own, and a lock that another thread held is held for ever. So whatever has
+/// tokens or locks asks this first, which costs no more than to read a number that hardly ever
+/// changes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Home(u32);
+
+impl Home {
+    /// This process.
+    pub(crate) fn here() -> Self {
+        count_forks();
+        Home(FORKS.load(Ordering::Relaxed))
+    }
+
+    /// Whether this is the process still.
+    #[inline]
+    pub(crate) fn is_here(self) -> bool {
+        // Relaxed: it changes only before the child's one thread returns from `fork`.
+        self.0 == FORKS.load(Ordering::Relaxed)
+    }
+
+    /// Fails in a forked child.
+    pub(crate) fn check(self, operation: &'static str) -> Result<(), JobserverError> {
+        let error = || JobserverError::io(operation, io::Error::other(ASTRAY));
+        if self.is_here() { Ok(()) } else { Err(error()) }
+    }
+
+    /// Panics in a forked child, where the call could only hang.
+    #[inline]
+    #[track_caller]
+    pub(crate) fn insist(self) {
+        if !self.is_here() {
+            astray();
+        }
+    }
+}
+
+/// What a call in a forked child fails with.
+const ASTRAY: &str = "after `fork` without `exec`, the child cannot use its parent's \
+     pools and jobserver: it has none of their threads and owns none of their tokens";
+
+#[cold]
+#[track_caller]
+fn astray() -> ! {
+    panic!("{ASTRAY}");
+}
+
+/// Has each fork counted, in the child.
+#[cfg(unix)]
+fn count_forks() {
+    extern "C" fn in_child() {
+        FORKS.fetch_add(1, Ordering::Relaxed);
+    }
+    static HOOK: std::sync::Once = std::sync::Once::new();
+    HOOK.call_once(|| {
+        // SAFETY: the function is `extern "C"`, unwinds nowhere, does nothing that a signal handler
+        // might not, and lives as long as the program.
+        let refused = unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+        // Out of memory, children go unnoticed until they exit.
+        debug_assert_eq!(refused, 0);
+    });
+}
+
+/// Elsewhere processes do not fork.
+#[cfg(not(unix))]
+fn count_forks() {}

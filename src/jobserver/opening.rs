@@ -1,0 +1,152 @@
+//! Opening what the environment names, once it is known that it can hold tokens.
+
+use std::fmt::Display;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::{BorrowedFd, RawFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use rustix::fs::{FileType, OFlags, Stat};
+use rustix::io::{Errno, FdFlags};
+
+use super::error::Cause;
+
+/// Refuses what cannot be the two ends of a jobserver, without reading or writing.
+pub(super) fn check_ends(read: RawFd, write: RawFd) -> Result<(), Cause> {
+    let input = check_end(read, OFlags::WRONLY, "read")?;
+    let output = check_end(write, OFlags::RDONLY, "written")?;
+    // Numbers that were closed and have been used again. Elsewhere, the ends of one pipe may have
+    // numbers of their own.
+    if cfg!(target_os = "linux") && !same_file(&input, &output) {
+        return Err(Cause::Text(format!("descriptors {read} and {write} are of different pipes")));
+    }
+    Ok(())
+}
+
+fn check_end(raw: RawFd, wrong: OFlags, purpose: &str) -> Result<Stat, Cause> {
+    let what = format!("descriptor {raw}");
+    let inspected = with_descriptor(raw, |fd| {
+        Ok((rustix::fs::fstat(fd)?, rustix::fs::fcntl_getfl(fd)? & OFlags::RWMODE))
+    });
+    let (stat, access) = match inspected {
+        Ok(inspected) => inspected,
+        Err(Errno::BADF) => {
+            let hint = "make passes it on only if the recipe's line has a `+`";
+            return Err(Cause::Text(format!("{what} is not open ({hint})")));
+        }
+        Err(errno) => return Err(Cause::Io(format!("inspect {what}"), errno.into())),
+    };
+    match kind(&stat) {
+        FileType::Fifo if access == wrong => {
+            Err(Cause::Text(format!("{what} cannot be {purpose}")))
+        }
+        FileType::Fifo => Ok(stat),
+        other => Err(refusal(&what, other)),
+    }
+}
+
+/// Opens the ends of a named fifo, or of a device that acts as one; neither ever blocks.
+pub(super) fn fifo(path: &Path) -> Result<(File, File), Cause> {
+    let failed = |error: io::Error| Cause::Io(format!("open {path:?}"), error);
+    // Before it is opened, which may do something to a device or never end.
+    let named = rustix::fs::stat(path).map_err(|errno| failed(errno.into()))?;
+    check_named(path, &named)?;
+    // Opened for both, a fifo never waits for its other end.
+    let read = open(path, OFlags::RDWR | OFlags::NONBLOCK).map_err(failed)?;
+    let write = open(path, OFlags::RDWR | OFlags::NONBLOCK).map_err(failed)?;
+    for end in [&read, &write] {
+        let opened = rustix::fs::fstat(end).map_err(|errno| failed(errno.into()))?;
+        // Another file may have taken the name meanwhile.
+        check_named(path, &opened)?;
+        if !same_file(&opened, &named) {
+            return Err(Cause::Text(format!("{path:?} was replaced while it was opened")));
+        }
+    }
+    if kind(&named) == FileType::CharacterDevice {
+        check_device(path, &read)?;
+    }
+    Ok((read, write))
+}
+
+fn check_named(path: &Path, stat: &Stat) -> Result<(), Cause> {
+    match kind(stat) {
+        FileType::Fifo | FileType::CharacterDevice => Ok(()),
+        // make opens what it is given by this name, so that none can be its jobserver.
+        FileType::Socket => Err(Cause::Text(format!("{path:?} is a socket and cannot be opened"))),
+        other => Err(refusal(&format_args!("{path:?}"), other)),
+    }
+}
+
+/// Refuses `/dev/null` and its like, which answer every read at once and cannot be waited for.
+#[cfg(target_os = "linux")]
+fn check_device(path: &Path, device: &File) -> Result<(), Cause> {
+    use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+    let waited = epoll::create(CreateFlags::CLOEXEC)
+        .and_then(|set| epoll::add(&set, device, EventData::new_u64(0), EventFlags::IN));
+    waited.map_err(|errno| Cause::Io(format!("wait for {path:?}"), errno.into()))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn check_device(_path: &Path, _device: &File) -> Result<(), Cause> {
+    Ok(())
+}
+
+fn kind(stat: &Stat) -> FileType {
+    FileType::from_raw_mode(stat.st_mode)
+}
+
+fn same_file(one: &Stat, other: &Stat) -> bool {
+    (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
+}
+
+fn refusal(what: &impl Display, kind: FileType) -> Cause {
+    let kind = match kind {
+        FileType::RegularFile => "a regular file",
+        FileType::Directory => "a directory",
+        FileType::Socket => "a socket",
+        FileType::CharacterDevice | FileType::BlockDevice => "a device",
+        _ => "no pipe",
+    };
+    Cause::Text(format!("{what} is {kind} and cannot hold tokens"))
+}
+
+/// Opens what a descriptor refers to, as a description of our own.
+pub(super) fn reopen(descriptor: RawFd, flags: OFlags) -> io::Result<File> {
+    open(Path::new(&format!("/proc/self/fd/{descriptor}")), flags | OFlags::NONBLOCK)
+}
+
+fn open(path: &Path, flags: OFlags) -> io::Result<File> {
+    let access = flags & OFlags::RWMODE;
+    let flags = flags & !OFlags::RWMODE | OFlags::CLOEXEC | OFlags::NOCTTY;
+    OpenOptions::new()
+        .read(access != OFlags::WRONLY)
+        .write(access != OFlags::RDONLY)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)
+}
+
+/// Another descriptor of the same description.
+pub(super) fn duplicate(raw: RawFd) -> io::Result<File> {
+    let duplicate = with_descriptor(raw, |fd| rustix::io::fcntl_dupfd_cloexec(fd, 3))?;
+    Ok(File::from(duplicate))
+}
+
+/// Says whether this process's descriptor stays open in a program it starts. The description that
+/// other processes share is left alone. Allocates nothing.
+pub(super) fn close_on_exec(raw: RawFd, close: bool) -> io::Result<()> {
+    let flags = if close { FdFlags::CLOEXEC } else { FdFlags::empty() };
+    Ok(with_descriptor(raw, |fd| rustix::io::fcntl_setfd(fd, flags))?)
+}
+
+fn with_descriptor<T>(
+    raw: RawFd,
+    call: impl FnOnce(BorrowedFd<'_>) -> rustix::io::Result<T>,
+) -> rustix::io::Result<T> {
+    if raw < 0 {
+        return Err(Errno::BADF);
+    }
+    // SAFETY: the number may be stale, and then every call answers EBADF; nothing is closed, read
+    // or written through it.
+    call(unsafe { BorrowedFd::borrow_raw(raw) })
+}

@@ -1,0 +1,241 @@
+//! One jobserver for a whole compiler, in the shape that rustc's own code has.
+//!
+//! A front end calls [`initialize_checked`] once, early, and from then on its threads ask for the
+//! right to run with [`acquire_thread`] and give it up with [`release_thread`]. The thread that
+//! initialises counts as running from the start, on the *own slot*: the one job that every process
+//! may run without a token. Pools that are to share the tokens, and that slot, are built on
+//! [`client`].
+//!
+//! ```
+//! use rayon_jobserver::{ThreadPoolBuilder, session};
+//!
+//! // `report` is the front end's way to warn; it is called at most once.
+//! session::initialize_checked(|warning| eprintln!("warning: {warning}"));
+//!
+//! let pool = ThreadPoolBuilder::new().num_threads(8).jobserver(session::client()).build()?;
+//! assert_eq!(pool.join(|| 6, || 7), (6, 7));
+//!
+//! let helper = std::thread::spawn(|| {
+//!     session::acquire_thread();
+//!     let sum: u32 = (1..=3).sum();
+//!     session::release_thread();
+//!     sum
+//! });
+//! // While this thread waits for another, its slot is free for that one.
+//! session::release_thread();
+//! assert_eq!(helper.join().unwrap(), 6);
+//! session::acquire_thread();
+//! # Ok::<(), rayon_jobserver::BuildError>(())
+//! ```
+//!
+//! # Threads that wait
+//!
+//! A thread that counts as running and waits for others holds what they may need: with no token to
+//! be had it waits for ever. So it has to release itself before it waits, and to acquire again
+//! afterwards. Calls into pools that are built on [`client`] do so by themselves, on the thread that
+//! has acquired: `install`, `join`, `scope` and `broadcast` from their beginning, `in_place_scope`
+//! once its closure has ended, and so do the functions of this crate for the global pool. They return
+//! when the thread may run again: it must not hold a lock meanwhile that jobs of the pool need.
+//!
+//! Bare calls of rayon's into the global pool cannot do so. Make them between [`release_thread`] and
+//! [`acquire_thread`], or by the functions of this crate.
+//!
+//! The workers of pools need no call to any of these functions: their pools see to it.
+
+use std::cell::Cell;
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::Mutex;
+
+use crate::Jobserver;
+use crate::jobserver::{AnyFund, Demand, Fund, Ledger, wait_for_fund};
+
+/// The tokens of a session without a jobserver around it: with the own slot, 32 jobs.
+///
+/// A fixed number, so that a compiler does the same on every machine, and not so many as to take
+/// the machine away from everybody else.
+const TOKENS: usize = 31;
+
+static SESSION: OnceLock<Session> = OnceLock::new();
+
+thread_local! {
+    /// How often this thread has acquired and not released.
+    static ACQUIRED: Cell<usize> = const { Cell::new(0) };
+}
+
+struct Session {
+    jobserver: Jobserver,
+    /// What pays for the threads that run; the own slot, if it is among them, is the first.
+    funds: Mutex<Vec<Fund>>,
+}
+
+/// Connects the process to the jobserver of its environment, and counts the current thread as
+/// running.
+///
+/// Without one, the process has a budget of 32 jobs, and nothing is said. One that is named and
+/// cannot be used counts as none, and `report_warning` is called with what is wrong, the variable's
+/// name and value included. The connection is that of [`Jobserver::inherited`], so one that a pool
+/// uses already stays as it is.
+///
+/// Only the first call does anything, whichever thread it comes from. Make it before pools are
+/// built on the same connection: it waits for a token if one of them has the own slot.
+///
+/// # Panics
+///
+/// In a child made by `fork` of a process that has made the connection.
+pub fn initialize_checked(report_warning: impl FnOnce(&str)) {
+    let session = SESSION.get_or_init(|| {
+        let jobserver = Jobserver::inherited_or_new(|| TOKENS);
+        if let Some(warning) = jobserver.warning() {
+            report_warning(&warning.to_string());
+        }
+        let session = Session { jobserver, funds: Mutex::default() };
+        session.jobserver.ledger().on_own_slot_free(|| {
+            SESSION.get().into_iter().for_each(Session::exchange);
+        });
+        session.acquire();
+        session
+    });
+    // Should the slot have come back meanwhile.
+    session.exchange();
+}
+
+/// The jobserver of the session, for pools, children and [`Jobserver::acquire`].
+///
+/// # Panics
+///
+/// Before [`initialize_checked`].
+#[track_caller]
+pub fn client() -> Jobserver {
+    session().jobserver.clone()
+}
+
+/// Waits until one more thread may run: on the own slot if nobody in the process uses it, else on a
+/// token.
+///
+/// # Panics
+///
+/// Before [`initialize_checked`], and in a child made by `fork`.
+#[track_caller]
+pub fn acquire_thread() {
+    session().acquire();
+}
+
+/// Gives up the right to run of one thread that has acquired it.
+///
+/// A token goes to whoever in the process waits for one, else to the jobserver; the own slot, the
+/// last to be given up, stays in the process. It need not be the thread that has acquired, but only
+/// then do [calls into pools](self#threads-that-wait) know that this one waits.
+///
+/// # Panics
+///
+/// Before [`initialize_checked`], in a child made by `fork`, and if no thread counts as running: one
+/// release too many would let more run than there are tokens for.
+#[track_caller]
+pub fn release_thread() {
+    session().release();
+}
+
+#[track_caller]
+fn session() -> &'static Session {
+    SESSION.get().expect("`session::initialize_checked` must be called before the session is used")
+}
+
+impl Session {
+    #[track_caller]
+    fn acquire(&self) {
+        let ledger = self.jobserver.ledger();
+        ledger.home().insist();
+        let fund = ledger.try_take().unwrap_or_else(|| {
+            let starving = self.funds.lock().is_empty();
+            wait_for_fund(ledger, Demand { funds: 1, starving, tokens_only: false })
+        });
+        let is_token = matches!(fund, AnyFund::Token(_));
+        let mut funds = self.funds.lock();
+        let place = if is_token { funds.len() } else { 0 };
+        funds.insert(place, fund);
+        drop(funds);
+        ACQUIRED.set(ACQUIRED.get() + 1);
+        if is_token {
+            // Should the own slot have come back before there was a token to be had for it.
+            self.exchange();
+        }
+    }
+
+    /// Takes the own slot instead of a token, if nobody else uses it: the token may be of use to
+    /// other processes.
+    fn exchange(&self) {
+        let ledger = self.jobserver.ledger();
+        let mut funds = self.funds.lock();
+        if !matches!(funds.first(), Some(AnyFund::Token(_))) {
+            return;
+        }
+        let Some(own) = ledger.take_own() else { return };
+        let token = std::mem::replace(&mut funds[0], own);
+        drop(funds);
+        ledger.give(token);
+    }
+
+    #[track_caller]
+    fn release(&self) {
+        self.jobserver.ledger().home().insist();
+        let fund = self.funds.lock().pop();
+        let fund = fund.expect("`session::release_thread` without `session::acquire_thread`");
+        ACQUIRED.set(ACQUIRED.get().saturating_sub(1));
+        self.jobserver.ledger().give(fund);
+    }
+}
+
+/// What the current thread runs on, lent to a pool on `ledger` until this is dropped: the thread is
+/// about to wait for that pool.
+pub(crate) struct Loan(Option<&'static Session>);
+
+impl Loan {
+    pub(crate) fn to(ledger: &Arc<Ledger>) -> Self {
+        let mut loan = Loan(None);
+        loan.begin(ledger);
+        loan
+    }
+
+    /// For a thread that runs on for a while before it waits.
+    pub(crate) fn none() -> Self {
+        Loan(None)
+    }
+
+    /// Begins when the guard is dropped.
+    pub(crate) fn upcoming<'a>(&'a mut self, ledger: &'a Arc<Ledger>) -> Upcoming<'a> {
+        Upcoming { loan: self, ledger }
+    }
+
+    fn begin(&mut self, ledger: &Arc<Ledger>) {
+        if ACQUIRED.get() > 0
+            && let Some(session) = SESSION.get()
+            && Arc::ptr_eq(session.jobserver.ledger(), ledger)
+        {
+            session.release();
+            self.0 = Some(session);
+        }
+    }
+}
+
+/// A loan that begins when this is dropped.
+pub(crate) struct Upcoming<'a> {
+    loan: &'a mut Loan,
+    ledger: &'a Arc<Ledger>,
+}
+
+impl Drop for Upcoming<'_> {
+    fn drop(&mut self) {
+        self.loan.begin(self.ledger);
+    }
+}
+
+impl Drop for Loan {
+    fn drop(&mut self) {
+        // Forked meanwhile, the child is told so by the first call it makes.
+        if let Some(session) = self.0.filter(|session| session.jobserver.ledger().home().is_here())
+        {
+            session.acquire();
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Giving the tokens back before a signal ends the process.
+
+use std::mem::MaybeUninit;
+use std::ptr;
+use std::sync::mpsc;
+use std::{io, thread};
+
+use libc::{SIGHUP, SIGINT, SIGTERM, c_int};
+use parking_lot::Mutex;
+use signal_hook::iterator::Signals;
+use signal_hook::low_level;
+
+use crate::give_back;
+use crate::jobserver::Home;
+
+/// What people and build tools end a process with, and can be caught.
+const DEADLY: [c_int; 3] = [SIGINT, SIGTERM, SIGHUP];
+
+/// Makes SIGINT, SIGTERM and SIGHUP give the tokens back before they end the process, which then
+/// dies by the same signal.
+///
+/// The program keeps what it has decided about signals itself. Each of the three is left alone that
+/// has a handler, or is ignored (as SIGHUP is under `nohup`), at the time of the call; a handler
+/// that replaces this one's later does so for good, even if it calls this one's in turn. So a
+/// program with handlers of its own should install them first. It must do so if it uses the crate
+/// `signal-hook`, whose handlers share one place with this one's: for those that come later there,
+/// the process ends all the same. A handler that ends the process itself by `exit` needs nothing
+/// else; one that does it in another way can call [`give_back`].
+///
+/// The tokens are given back on a thread of this crate's, not in the handler, so nothing is asked of
+/// what the signal interrupts. A child made by `fork` dies by the signal at once, and one made by
+/// `exec` has no trace of this. Further calls do nothing.
+///
+/// # Errors
+///
+/// If the thread cannot be started, or the system refuses a handler or the pipe that it writes to.
+///
+/// ```
+/// rayon_jobserver::give_back_on_signals()?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn give_back_on_signals() -> io::Result<()> {
+    static DONE: Mutex<bool> = Mutex::new(false);
+    let mut done = DONE.lock();
+    if !*done {
+        start()?;
+        *done = true;
+    }
+    Ok(())
+}
+
+/// Starts the thread and waits until it has its handlers. The thread comes first: handlers without
+/// one would make the process immune to the signals.
+fn start() -> io::Result<()> {
+    let (send, receive) = mpsc::sync_channel(1);
+    thread::Builder::new().name("jobserver-signals".to_owned()).spawn(move || {
+        let handled = Handled::install();
+        let (handled, outcome) = match handled {
+            Ok(handled) => (Some(handled), Ok(())),
+            Err(error) => (None, Err(error)),
+        };
+        // The other side waits.
+        let _ = send.send(outcome);
+        if let Some(handled) = handled {
+            handled.attend();
+        }
+    })?;
+    receive.recv().unwrap_or_else(|gone| Err(io::Error::other(gone)))
+}
+
+/// Signals that nobody else had a handler for.
+struct Handled {
+    signals: Signals,
+    /// With the handler that has been installed for each.
+    ours: Vec<(c_int, usize)>,
+}
+
+impl Handled {
+    fn install() -> io::Result<Self> {
+        let mut unclaimed = Vec::new();
+        for signal in DEADLY {
+            if handler_of(signal)? == libc::SIG_DFL {
+                unclaimed.push(signal);
+            }
+        }
+        // First, since handlers run in the order in which they came.
+        unclaimed.iter().try_for_each(|&signal| die_if_forked(signal))?;
+        let signals = Signals::new(&unclaimed)?;
+        let ours = unclaimed.into_iter().map(|signal| Ok((signal, handler_of(signal)?)));
+        Ok(Handled { signals, ours: ours.collect::<io::Result<_>>()? })
+    }
+
+    /// Waits for the signal that ends the process.
+    fn attend(mut self) {
+        for signal in &mut self.signals {
+            let claimed_since = |&(ours, handler): &(c_int, usize)| {
+                ours == signal && handler_of(signal).is_ok_and(|current| current != handler)
+            };
+            if !self.ours.iter().any(claimed_since) {
+                give_back();
+                // Does not come back for these signals.
+                let _ = low_level::emulate_default_handler(signal);
+            }
+        }
+    }
+}
+
+/// A forked child has the handlers, but not the thread.
+fn die_if_forked(signal: c_int) -> io::Result<()> {
+    let home = Home::here();
+    let action = move || {
+        if !home.is_here() {
+            let _ = low_level::emulate_default_handler(signal);
+        }
+    };
+    // SAFETY: the action reads an atomic and makes system calls that handlers may make; it neither
+    // allocates, locks nor panics.
+    unsafe { low_level::register(signal, action) }.map(drop)
+}
+
+/// The address of a signal's handler, or what stands for none.
+fn handler_of(signal: c_int) -> io::Result<usize> {
+    let mut action = MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: without a new action, the call only writes the present one to where it is told.
+    if unsafe { libc::sigaction(signal, ptr::null(), action.as_mut_ptr()) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the call has succeeded, and so has written it.
+    let action = unsafe { action.assume_init() };
+    Ok(action.sa_sigaction)
+}

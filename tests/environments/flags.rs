@@ -1,0 +1,56 @@
+//! What a connection leaves as it is, and the one thing it does not.
+
+use std::sync::Barrier;
+
+use rayon_jobserver::{Jobserver, ThreadPoolBuilder};
+use rustix::io::FdFlags;
+
+use super::stage::{Stage, Thing};
+use super::{MAKE, again, is_again, output};
+
+/// Runs a pool that cannot finish without a token.
+pub(crate) fn use_a_token(jobserver: &Jobserver) {
+    let pool = ThreadPoolBuilder::new().num_threads(4).jobserver(jobserver.clone()).build();
+    let both = Barrier::new(2);
+    pool.expect("threads can be started").join(|| both.wait(), || both.wait());
+}
+
+#[test]
+fn run_on_3_and_4() {
+    if !is_again() {
+        return;
+    }
+    let [read, write] = [3, 4].map(|number| {
+        // SAFETY: the stage has opened it, and nothing in this process closes it.
+        unsafe { std::os::fd::BorrowedFd::borrow_raw(number) }
+    });
+    let flags = || {
+        [read, write].map(|end| {
+            let shared = rustix::fs::fcntl_getfl(end).expect("it is open");
+            (shared, rustix::io::fcntl_getfd(end).expect("it is open"))
+        })
+    };
+    let before = flags();
+    let jobserver = Jobserver::from_env().expect("it is good").expect("it is there");
+    use_a_token(&jobserver);
+    drop(jobserver);
+    // Subtle: closed on exec is what this process's own descriptor is, and no other's.
+    assert_eq!(flags(), before.map(|(shared, _)| (shared, FdFlags::CLOEXEC)));
+}
+
+#[test]
+fn descriptions_that_others_share_stay_as_they_are() {
+    // make 4.3 and ninja make their ends non-blocking, cargo does not.
+    for nonblocking in [[false, false], [true, false], [true, true]] {
+        let mut stage = Stage::new();
+        stage.put_at(3, &Thing::Reader(3));
+        stage.put_at(4, &Thing::Writer(3));
+        stage.make_nonblocking(nonblocking);
+        let before = stage.look();
+        let mut command = again("flags::run_on_3_and_4");
+        command.env(MAKE, " -j4 --jobserver-auth=3,4");
+        stage.enter(&mut command);
+        output(command);
+        assert_eq!(stage.look(), before, "non-blocking {nonblocking:?}");
+    }
+}

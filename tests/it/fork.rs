@@ -1,0 +1,158 @@
+//! A child made by `fork` and not followed by `exec`: it owns nothing, and is told so.
+
+use std::io::{Read, Write};
+use std::panic::{self, AssertUnwindSafe};
+use std::process::Command;
+
+use rayon_jobserver::{Jobserver, ThreadPool, ThreadPoolBuilder, session};
+
+use crate::process::in_own_process;
+use crate::support::must_end;
+
+/// Runs `body` in a forked child, and tells whether it ended well. The child ends as a whole
+/// program does, exit handlers included.
+fn in_child(body: impl FnOnce()) -> bool {
+    // SAFETY: the child runs what needs none of the threads that it lacks: that this is so is what
+    // is tested. It has an allocator and a standard output that no other thread was using: each of
+    // these tests is alone in its process, and its other threads sleep.
+    match unsafe { libc::fork() } {
+        -1 => panic!("no child to be had"),
+        0 => {
+            // SAFETY: it sets a timer and nothing else. A child that hangs dies of it.
+            unsafe { libc::alarm(60) };
+            let well = panic::catch_unwind(AssertUnwindSafe(body)).is_ok();
+            std::process::exit(i32::from(!well))
+        }
+        child => {
+            let mut status = 0;
+            // SAFETY: the child is ours, and `status` is there to be written.
+            let waited = unsafe { libc::waitpid(child, &raw mut status, 0) };
+            assert_eq!(waited, child);
+            status == 0
+        }
+    }
+}
+
+/// Whether `call` panics as it should.
+fn is_refused(call: impl FnOnce()) {
+    let panic = panic::catch_unwind(AssertUnwindSafe(call)).expect_err("it must panic");
+    let message = panic.downcast_ref::<String>().cloned();
+    let message = message.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
+    let message = message.expect("a message");
+    assert!(message.contains("after `fork` without `exec`"), "{message}");
+}
+
+/// A pipe that has been made a jobserver with these bytes, and the connection to it.
+fn connect(tokens: &[u8]) -> (std::io::PipeReader, Jobserver) {
+    use std::os::fd::AsRawFd;
+    let (read, mut write) = std::io::pipe().expect("a pipe");
+    write.write_all(tokens).expect("there is room");
+    let auth = format!("-j --jobserver-auth={},{}", read.as_raw_fd(), write.as_raw_fd());
+    // SAFETY: the process of this test has one thread that looks at the environment, this one.
+    unsafe { std::env::set_var("MAKEFLAGS", auth) };
+    let jobserver = Jobserver::inherited();
+    assert!(jobserver.warning().is_none(), "{:?}", jobserver.warning());
+    std::mem::forget(write);
+    (read, jobserver)
+}
+
+fn calls_of_a_pool(pool: &ThreadPool) {
+    is_refused(|| pool.install(|| ()));
+    is_refused(|| _ = pool.join(|| (), || ()));
+    is_refused(|| pool.scope(|_| ()));
+    is_refused(|| pool.scope_fifo(|_| ()));
+    is_refused(|| pool.in_place_scope(|_| ()));
+    is_refused(|| pool.in_place_scope_fifo(|_| ()));
+    is_refused(|| pool.spawn(|| ()));
+    is_refused(|| pool.spawn_fifo(|| ()));
+    is_refused(|| drop(pool.broadcast(|_| ())));
+    is_refused(|| pool.spawn_broadcast(|_| ()));
+    is_refused(|| _ = pool.stats());
+    assert!(format!("{pool:?}").contains("stats: None"));
+}
+
+fn calls_of_the_global_pool() {
+    is_refused(|| rayon_jobserver::install(|| ()));
+    is_refused(|| _ = rayon_jobserver::join(|| (), || ()));
+    is_refused(|| rayon_jobserver::scope(|_| ()));
+    is_refused(|| rayon_jobserver::spawn(|| ()));
+    is_refused(|| drop(rayon_jobserver::broadcast(|_| ())));
+    is_refused(|| _ = rayon_jobserver::global::stats());
+}
+
+fn calls_of_a_jobserver(jobserver: &Jobserver) {
+    is_refused(|| drop(jobserver.acquire()));
+    is_refused(|| drop(jobserver.try_acquire()));
+    is_refused(session::acquire_thread);
+    is_refused(session::release_thread);
+    jobserver.available().expect_err("it is the parent's");
+    jobserver.configure(&mut Command::new("true")).expect_err("it is the parent's");
+    assert_eq!((jobserver.held(), jobserver.losses()), (0, 0));
+    let error = ThreadPoolBuilder::new().jobserver(jobserver.clone()).build();
+    let error = error.expect_err("it is the parent's").to_string();
+    assert!(error.contains("after `fork` without `exec`"), "{error}");
+}
+
+#[test]
+fn a_forked_child_is_refused_and_gives_nothing_back() {
+    in_own_process("fork::a_forked_child_is_refused_and_gives_nothing_back", &[], || {
+        let (mut read, jobserver) = connect(b"abcdef");
+        session::initialize_checked(|warning| panic!("{warning}"));
+        ThreadPoolBuilder::new().num_threads(2).build_global().expect("there is none yet");
+        let pool = ThreadPoolBuilder::new().num_threads(4).build().expect("four workers");
+        assert_eq!(pool.join(|| 1, || 2), (1, 2));
+        let tokens = [(); 3].map(|()| jobserver.acquire());
+
+        let mut tokens = Some(tokens);
+        let mut pool = Some(pool);
+        let well = in_child(|| {
+            let pool = pool.take().expect("the child has a copy");
+            calls_of_a_pool(&pool);
+            calls_of_the_global_pool();
+            calls_of_a_jobserver(&jobserver);
+            drop(pool);
+            drop(tokens.take());
+            rayon_jobserver::give_back();
+        });
+        assert!(well, "see above");
+
+        // The parent goes on as if nothing had been.
+        let pool = pool.expect("taken in the child alone");
+        assert_eq!(pool.join(|| 1, || 2), (1, 2));
+        drop(tokens);
+        rayon_jobserver::give_back();
+        let mut bytes = [0; 6];
+        read.read_exact(&mut bytes).expect("they lie there");
+        bytes.sort_unstable();
+        assert_eq!(&bytes, b"abcdef");
+        assert_eq!(rustix::io::ioctl_fionread(&read).expect("a pipe"), 0, "and no more");
+    });
+}
+
+#[test]
+fn a_child_forked_on_a_worker_is_refused_too() {
+    in_own_process("fork::a_child_forked_on_a_worker_is_refused_too", &[], || {
+        let pool = ThreadPoolBuilder::new().num_threads(4).jobserver(Jobserver::new(2));
+        let pool = pool.build().expect("four workers");
+        must_end("a job that forks", move || {
+            assert!(pool.install(|| in_child(|| calls_of_a_pool(&pool))), "see above");
+            let visit = pool.in_place_scope(|_| in_child(|| calls_of_a_pool(&pool)));
+            assert!(visit, "see above");
+        });
+    });
+}
+
+#[test]
+fn a_forked_child_may_have_a_jobserver_of_its_own() {
+    in_own_process("fork::a_forked_child_may_have_a_jobserver_of_its_own", &[], || {
+        let pool = ThreadPoolBuilder::new().num_threads(2).jobserver(Jobserver::new(1));
+        let pool = pool.build().expect("two workers");
+        assert_eq!(pool.join(|| 1, || 2), (1, 2));
+        let well = in_child(|| {
+            let pool = ThreadPoolBuilder::new().num_threads(2).jobserver(Jobserver::new(1));
+            let pool = pool.build().expect("two workers");
+            assert_eq!(pool.join(|| 1, || 2), (1, 2));
+        });
+        assert!(well, "see above");
+    });
+}

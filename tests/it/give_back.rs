@@ -1,0 +1,59 @@
+//! A process that has given everything back and lives on all the same: its `exec` has failed, say.
+
+use std::thread;
+
+use rayon_jobserver::{Jobserver, ThreadPoolBuilder, session};
+
+use crate::process::in_own_process;
+use crate::support::{Gauge, must_end};
+
+#[test]
+fn pools_and_threads_go_on_upon_the_own_slot() {
+    in_own_process("give_back::pools_and_threads_go_on_upon_the_own_slot", &[], || {
+        session::initialize_checked(|warning| panic!("{warning}"));
+        let jobserver = session::client();
+        let pools = [(); 2].map(|()| {
+            let builder = ThreadPoolBuilder::new().num_threads(4).jobserver(jobserver.clone());
+            builder.build().expect("four workers")
+        });
+        let token = jobserver.acquire();
+        session::acquire_thread();
+        assert_eq!(jobserver.held(), 2);
+
+        rayon_jobserver::give_back();
+        assert_eq!((jobserver.held(), jobserver.available().expect("in this process")), (0, 31));
+        assert!(jobserver.try_acquire().is_none());
+        // What they stood for is back already.
+        drop(token);
+        session::release_thread();
+        assert_eq!((jobserver.held(), jobserver.available().expect("in this process")), (0, 31));
+
+        must_end("work on the own slot", move || {
+            session::release_thread();
+            let gauge = Gauge::default();
+            thread::scope(|scope| {
+                for pool in &pools {
+                    scope.spawn(|| {
+                        for _ in 0..20 {
+                            pool.broadcast(|_| gauge.leaf(thread::yield_now));
+                            let token = jobserver.acquire();
+                            gauge.leaf(thread::yield_now);
+                            drop(token);
+                        }
+                    });
+                }
+            });
+            assert_eq!((gauge.most(), gauge.total()), (1, 200));
+        });
+    });
+}
+
+#[test]
+fn a_jobserver_connected_later_works() {
+    in_own_process("give_back::a_jobserver_connected_later_works", &[], || {
+        let early = Jobserver::new(1);
+        rayon_jobserver::give_back();
+        assert!(early.try_acquire().is_none());
+        assert!(Jobserver::new(1).try_acquire().is_some());
+    });
+}
