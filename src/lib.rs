@@ -148,6 +148,7 @@
 //!
 //! **How do I see what a pool does?** [`ThreadPool::stats`] and [`global::stats`].
 
+mod blocking;
 mod builder;
 mod error;
 mod gate;
@@ -158,6 +159,7 @@ mod observe;
 mod pool;
 mod sync;
 
+pub use blocking::blocking;
 pub use builder::{CustomSpawn, DefaultSpawn, ThreadPoolBuilder};
 pub use error::BuildError;
 pub use global::{broadcast, install, join, scope, spawn};

@@ -31,14 +31,26 @@ pub struct Stats {
     pub probes: u64,
     /// How often an added worker found nothing to do.
     pub failed_trials: u64,
+    /// How often a busy worker was seen to block, and what funded it lent to another.
+    pub lendings: u64,
     /// How often a worker ran before there was anything to fund it.
     pub overcommits: u64,
 }
 
 impl Stats {
     pub(crate) fn new(tally: Tally, admitted: usize, overcommits: u64) -> Self {
-        let Tally { admissions, retirements, handovers, turns, probes, failed_trials, peak } =
-            tally;
+        let Tally {
+            admissions,
+            retirements,
+            handovers,
+            turns,
+            probes,
+            failed_trials,
+            peak,
+            lendings,
+            overcommits: loose,
+            loosened: _,
+        } = tally;
         Stats {
             admitted,
             peak,
@@ -48,7 +60,8 @@ impl Stats {
             turns,
             probes,
             failed_trials,
-            overcommits,
+            lendings,
+            overcommits: overcommits + loose,
         }
     }
 }

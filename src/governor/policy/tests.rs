@@ -23,7 +23,9 @@ struct Story {
 impl Story {
     /// A pool whose `workers` workers have come up.
     fn new(workers: usize, anchored: bool, funds: usize) -> Self {
-        let policy = Policy::new(workers, anchored, Knobs::default());
+        // Nobody blocks but in the stories about that.
+        let knobs = Knobs { detect: None, ..Knobs::default() };
+        let policy = Policy::new(workers, anchored, knobs);
         let mut story = Story { policy, now: 0, funds };
         if anchored {
             let mut orders = Orders { take: 1, ..Orders::default() };
