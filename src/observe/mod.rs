@@ -31,6 +31,8 @@ pub struct Stats {
     pub probes: u64,
     /// How often an added worker found nothing to do.
     pub failed_trials: u64,
+    /// How often a worker gave up what funded it to block.
+    pub absences: u64,
     /// How often a busy worker was seen to block, and what funded it lent to another.
     pub lendings: u64,
     /// How often a worker ran before there was anything to fund it.
@@ -47,6 +49,7 @@ impl Stats {
             probes,
             failed_trials,
             peak,
+            absences,
             lendings,
             overcommits: loose,
             loosened: _,
@@ -60,6 +63,7 @@ impl Stats {
             turns,
             probes,
             failed_trials,
+            absences,
             lendings,
             overcommits: overcommits + loose,
         }

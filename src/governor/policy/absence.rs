@@ -99,6 +99,7 @@ impl Policy {
         if self.ended {
             return;
         }
+        self.tally.absences += 1;
         if self.absences.set(worker, Presence::Away) == Presence::Here {
             self.roster.step(worker);
             self.free(now, out);

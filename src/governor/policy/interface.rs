@@ -89,6 +89,7 @@ pub(crate) struct Tally {
     pub(crate) probes: u64,
     pub(crate) failed_trials: u64,
     pub(crate) peak: usize,
+    pub(crate) absences: u64,
     pub(crate) lendings: u64,
     /// Of the overcommits, those of workers that had waited for a fund in vain.
     pub(crate) loosened: u64,
