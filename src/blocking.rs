@@ -38,7 +38,7 @@ pub(crate) fn settle(governor: Weak<Governor>, worker: usize) {
 /// let pool = ThreadPoolBuilder::new().num_threads(4).jobserver(Jobserver::new(0)).build()?;
 /// let (send, receive) = std::sync::mpsc::channel();
 /// // One job at a time, and yet one can wait for what another sends.
-/// let (got, sent) = pool.join(|| blocking(|| receive.recv()), move || send.send(42));
+/// let (got, sent) = pool.join(move || blocking(|| receive.recv()), move || send.send(42));
 /// assert_eq!((got, sent), (Ok(42), Ok(())));
 /// # Ok::<(), rayon_jobserver::BuildError>(())
 /// ```

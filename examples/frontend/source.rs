@@ -142,7 +142,8 @@ fn packages(text: &str) -> Vec<Package> {
             let start = format!("{key} = \"");
             entry.lines().find_map(|line| line.strip_prefix(&start)?.strip_suffix('"'))
         };
-        let quoted = |line: &str| Some(line.trim().strip_prefix('"')?.split('"').next()?.to_owned());
+        let quoted =
+            |line: &str| Some(line.trim().strip_prefix('"')?.split('"').next()?.to_owned());
         Some(Package {
             title: format!("{}-{}", value("name")?, value("version")?),
             foreign: value("source").is_some(),

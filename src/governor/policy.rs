@@ -4,6 +4,7 @@
 //! drives it serialises the events and carries the [`Orders`] out.
 
 mod absence;
+mod funding;
 mod growth;
 mod interface;
 mod judge;
@@ -19,7 +20,7 @@ mod simulation;
 #[cfg(test)]
 mod tests;
 
-use crate::jobserver::{Demand, Market};
+use crate::jobserver::Market;
 use absence::Absences;
 use growth::Growth;
 pub(crate) use interface::{Judged, Orders, Ran, Sighting, Stillness, Tally, Verdict, Wake};
@@ -329,51 +330,6 @@ impl Policy {
         }
     }
 
-    /// Funds have come: `got` of the `asked` that an order to take was about, or what the ledger
-    /// granted of what the pool wants (`asked` is then 0).
-    pub(crate) fn supplied(&mut self, now: Nanos, asked: usize, got: usize, out: &mut Orders) {
-        self.funds += got;
-        self.fund_returned(now, out);
-        if self.funds > 0 && self.admitted == 0 && self.floor() == 1 && !self.ended {
-            match self.roster.take_best() {
-                Some(worker) => {
-                    self.wake(now, worker, out);
-                }
-                // No thread has come up yet: the first that does finds the fund.
-                None if self.unborn > 0 => return,
-                // Everybody blocks.
-                None => {}
-            }
-        }
-        if std::mem::take(&mut self.exploring)
-            && self.funds > self.admitted
-            && let Some(worker) = self.roster.take_best()
-        {
-            self.wake(now, worker, out);
-        }
-        if matches!(self.phase, Phase::Saturated { .. }) {
-            let room = (self.funds - self.admitted).min(self.roster.len());
-            for _ in 0..room {
-                if let Some(worker) = self.roster.take_best() {
-                    self.wake(now, worker, out);
-                }
-            }
-            if room > 0 {
-                self.growth.started(room);
-                self.phase = Phase::Listening { since: now };
-            } else if asked > 0 && self.roster.len() > 0 {
-                self.growth.ask(1);
-            }
-        }
-        let surplus = self.funds - self.admitted;
-        if surplus > 0 {
-            // Else the same token would come again at once, as long as the pool is not saturated.
-            self.growth.withdraw();
-            self.funds -= surplus;
-            out.give += surplus;
-        }
-    }
-
     /// The deadline has come, or the market has changed. `ran` is about the lookout, and looked at
     /// only when the policy [watches](Self::watches) it.
     pub(crate) fn tick(&mut self, now: Nanos, market: Market, ran: Ran, out: &mut Orders) {
@@ -424,16 +380,6 @@ impl Policy {
             Phase::Slack => self.slack_deadline(),
         };
         earlier(due, self.overdue())
-    }
-
-    /// What the pool would take, were it offered.
-    pub(crate) fn demand(&self) -> Demand {
-        let (funds, starving) = match () {
-            () if self.ended => (0, false),
-            () if self.starves() => (self.absences.queued().max(1), self.pressing),
-            () => (self.growth.asked() + self.absences.queued(), false),
-        };
-        Demand { funds, starving, tokens_only: false }
     }
 
     /// Whether the only admitted worker is a lookout, whose activity the next tick wants to know.
@@ -507,12 +453,6 @@ impl Policy {
     fn patience(&self) -> Nanos {
         let (without, within) = self.knobs.patience;
         if self.engaged > 0 { within } else { without }
-    }
-
-    /// Whether the pool needs a fund and has none.
-    fn starves(&self) -> bool {
-        let usable = self.roster.len() > 0 || self.absences.queued() > 0 || self.unborn > 0;
-        usable && self.funds == 0 && self.floor() == 1
     }
 
     /// Whether all that is left of the pool is one worker that must not be parked.
@@ -593,14 +533,6 @@ impl Policy {
         // however soon it sleeps.
         let woken = self.blind || self.waiting;
         self.beat_at = now + if woken { self.beat } else { self.knobs.settle };
-    }
-
-    /// Adds workers to a saturated pool, as far as there are any.
-    fn grow(&mut self, now: Nanos, out: &mut Orders) {
-        let parked = self.roster.len();
-        if parked > 0 && self.growth.due().is_some_and(|at| at <= now) {
-            out.take += self.growth.step().min(parked);
-        }
     }
 }
 
