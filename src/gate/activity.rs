@@ -57,14 +57,20 @@ impl Seat {
                     state.still = Some((cpu, now));
                     Stillness::Runs
                 } else if now - since < detect {
-                    Stillness::Suspect
+                    Stillness::Sleeps
                 } else {
                     Stillness::Blocked
                 }
             }
-            _ => {
+            before => {
+                // One that has hardly run may sleep by now, and run again by the next look, each
+                // time for a moment.
+                let idle = |(then, since): (Duration, Nanos)| {
+                    2 * (cpu - then).as_nanos() < u128::from(now - since)
+                };
+                let dozes = before.is_some_and(idle) && clock.sleeps();
                 state.still = Some((cpu, now));
-                Stillness::Runs
+                if dozes { Stillness::Dozes } else { Stillness::Runs }
             }
         }
     }

@@ -33,7 +33,8 @@ pub struct Stats {
     pub failed_trials: u64,
     /// How often a worker gave up what funded it to block.
     pub absences: u64,
-    /// How often a busy worker was seen to block, and what funded it lent to another.
+    /// How often a worker was seen to block in a job; what funded it, if anything did, was lent to
+    /// another.
     pub lendings: u64,
     /// How often a worker ran before there was anything to fund it.
     pub overcommits: u64,

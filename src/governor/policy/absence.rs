@@ -159,7 +159,7 @@ impl Policy {
             match self.absences.presence[worker] {
                 Presence::Here if busy && self.runs(worker) => match still(worker) {
                     Stillness::Runs => {}
-                    Stillness::Suspect => pause = first,
+                    Stillness::Dozes | Stillness::Sleeps => pause = first,
                     Stillness::Blocked => {
                         pause = first;
                         if self.roster.len() > 0 || self.absences.queued() > 0 || self.rival {
@@ -171,12 +171,17 @@ impl Policy {
                     }
                 },
                 Presence::Lent => {
-                    if still(worker) == Stillness::Runs {
+                    if matches!(still(worker), Stillness::Runs | Stillness::Dozes) {
                         self.tally.overcommits += 1;
                         self.absences.enqueue(now, worker, Presence::Loose);
                         out.take += 1;
                         self.call_idle(now, out);
                     }
+                }
+                // It blocks once more, and needs no fund meanwhile.
+                Presence::Loose if busy && still(worker) == Stillness::Blocked => {
+                    self.tally.lendings += 1;
+                    self.absences.set(worker, Presence::Lent);
                 }
                 Presence::Here | Presence::Away | Presence::Back | Presence::Loose => {}
             }

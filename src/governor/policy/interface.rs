@@ -57,10 +57,12 @@ pub(crate) enum Ran {
 /// Whether a worker that should run does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stillness {
-    /// It has run since the last look.
+    /// It has run since the last look, or waits for a core.
     Runs,
-    /// It has not, but not for long enough; or it waits for a core.
-    Suspect,
+    /// It has run since the last look, but not for long, and sleeps.
+    Dozes,
+    /// It sleeps, but not for long enough.
+    Sleeps,
     /// It has slept all the time that makes it count as blocked.
     Blocked,
 }

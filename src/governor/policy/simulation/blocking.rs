@@ -79,11 +79,13 @@ impl World {
             let cpu = me.usage(now, false).cpu;
             match me.still {
                 Some((before, since)) if before == cpu && me.asleep_in_job => {
-                    if now - since < detect { Stillness::Suspect } else { Stillness::Blocked }
+                    if now - since < detect { Stillness::Sleeps } else { Stillness::Blocked }
                 }
-                _ => {
+                before => {
                     me.still = Some((cpu, now));
-                    Stillness::Runs
+                    let idle = |(then, since)| 2 * (cpu - then) < now - since;
+                    let dozes = me.asleep_in_job && before.is_some_and(idle);
+                    if dozes { Stillness::Dozes } else { Stillness::Runs }
                 }
             }
         };
