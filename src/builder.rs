@@ -7,11 +7,12 @@ use std::panic::{self, AssertUnwindSafe};
 use std::process;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use rayon_core::ThreadBuilder;
 
 use crate::gate::depth;
-use crate::governor::policy::Knobs;
+use crate::governor::policy::{Knobs, Nanos};
 use crate::governor::{Driver, Governor, Post, StartHook};
 use crate::jobserver::give_back;
 use crate::pool::ThreadPool;
@@ -103,6 +104,7 @@ pub struct ThreadPoolBuilder<S = DefaultSpawn> {
     start_handler: Option<StartHook>,
     exit_handler: Option<ExitHandler>,
     jobserver: Option<Jobserver>,
+    detect_blocking: Option<Duration>,
     spawn: S,
 }
 
@@ -118,6 +120,7 @@ impl Default for ThreadPoolBuilder {
             start_handler: None,
             exit_handler: None,
             jobserver: None,
+            detect_blocking: Some(Duration::from_millis(10)),
             spawn: DefaultSpawn(()),
         }
     }
@@ -183,6 +186,7 @@ impl ThreadPoolBuilder {
             start_handler: self.start_handler,
             exit_handler: self.exit_handler,
             jobserver: self.jobserver,
+            detect_blocking: self.detect_blocking,
             spawn: CustomSpawn(spawn),
         }
     }
@@ -192,6 +196,19 @@ impl<S> ThreadPoolBuilder<S> {
     /// The jobserver whose tokens the pool runs on; by default [`Jobserver::inherited`].
     pub fn jobserver(mut self, jobserver: Jobserver) -> Self {
         self.jobserver = Some(jobserver);
+        self
+    }
+
+    /// How long a worker that should run must have slept to count as blocked; 10 ms unless set.
+    ///
+    /// What funds such a worker is lent to a parked one, as with [`blocking`](crate::blocking()), but
+    /// without the worker's knowledge: when it wakes, it runs on at once. It is an
+    /// [overcommit](crate::Stats::overcommits) then, until a worker runs out of work or a token comes.
+    ///
+    /// `None` switches that off: for jobs that sleep in place of a core. Works on Linux only;
+    /// elsewhere the value does nothing.
+    pub fn detect_blocking(mut self, after: Option<Duration>) -> Self {
+        self.detect_blocking = after;
         self
     }
 
@@ -274,10 +291,10 @@ impl<S> ThreadPoolBuilder<S> {
         let workers = resolve_num_threads(self.num_threads);
         let jobserver = self.jobserver.unwrap_or_else(Jobserver::inherited);
         jobserver.ledger().home().check("build a pool on").map_err(BuildError::jobserver)?;
+        let knobs = Knobs { detect: detect(self.detect_blocking), ..Knobs::default() };
         let hook = self.start_handler.map(|handler| guarded(handler, self.panic_handler.clone()));
         let anchored = anchored || self.use_current_thread;
-        let driver =
-            Governor::driver(workers, anchored, Knobs::default(), jobserver.ledger(), hook);
+        let driver = Governor::driver(workers, anchored, knobs, jobserver.ledger(), hook);
 
         let governor = Arc::clone(driver.governor());
         let builder = rayon_core::ThreadPoolBuilder::new().num_threads(workers);
@@ -433,6 +450,15 @@ impl<S> fmt::Debug for ThreadPoolBuilder<S> {
             .field("breadth_first", &self.breadth_first)
             .field("stack_size", &self.stack_size)
             .field("jobserver", &self.jobserver)
+            .field("detect_blocking", &self.detect_blocking)
             .finish_non_exhaustive()
     }
+}
+
+/// The policy's measure of when a worker counts as blocked, where the system can tell.
+fn detect(after: Option<Duration>) -> Option<Nanos> {
+    let after = after.filter(|_| cfg!(target_os = "linux"))?;
+    // Looked at twice in that time, and never more often than every half millisecond.
+    let least = Duration::from_millis(1);
+    Some(Nanos::try_from(after.max(least).as_nanos()).unwrap_or(Nanos::MAX / 32))
 }

@@ -37,10 +37,12 @@
 //!
 //! - **Busy workers are not stopped.** A token goes back when a worker has run out of work. A
 //!   process that is busy throughout keeps what it has.
-//! - **Jobs that need several live workers**, such as those that meet at a barrier, wait for ever
-//!   with fewer tokens than that, as in stock rayon with fewer threads.
-//! - **Blocked workers** keep their tokens; nothing detects them yet. One that waits for what only a
-//!   parked worker can do waits until there is a token for that one.
+//! - **Blocked workers** give their tokens up only where they say so by [`blocking`] or [`Monitor`], or
+//!   where the kernel tells (Linux), after 10 ms. In the second case they run on when they wake, over
+//!   the budget, until the pool can pay for them: see [`Stats::overcommits`].
+//! - **Jobs that need several live workers**, such as those that meet at a barrier, get them in the
+//!   same way: about 10 ms for each beyond the tokens, on Linux. Elsewhere they wait for ever, as in
+//!   stock rayon with fewer threads.
 //! - **Bare calls** into the global pool (`rayon::join` and all else that is not of this crate) are
 //!   noticed by a heartbeat. One worker takes them at once; others, and the copies of a
 //!   `rayon::broadcast`, may come later by a beat, which is 18.5 ms at most.
@@ -158,12 +160,14 @@
 //!
 //! **How do I see what a pool does?** [`ThreadPool::stats`] and [`global::stats`].
 
+mod blocking;
 mod builder;
 mod error;
 mod gate;
 pub mod global;
 mod governor;
 mod jobserver;
+mod monitor;
 mod observe;
 mod pool;
 pub mod session;
@@ -171,10 +175,12 @@ pub mod session;
 mod signals;
 mod sync;
 
+pub use blocking::blocking;
 pub use builder::{CustomSpawn, DefaultSpawn, ThreadPoolBuilder};
 pub use error::BuildError;
 pub use global::{broadcast, install, join, scope, spawn};
 pub use jobserver::{Jobserver, JobserverError, Token, give_back};
+pub use monitor::Monitor;
 pub use observe::Stats;
 pub use pool::ThreadPool;
 pub use rayon_core::{BroadcastContext, Scope, ScopeFifo, ThreadBuilder, Yield};

@@ -197,6 +197,14 @@ impl Loan {
         loan
     }
 
+    /// What the current thread runs on, whoever may need it.
+    pub(crate) fn to_anybody() -> Self {
+        let session = SESSION.get().filter(|_| ACQUIRED.get() > 0);
+        let session = session.filter(|session| session.jobserver.ledger().home().is_here());
+        session.into_iter().for_each(Session::release);
+        Loan(session)
+    }
+
     /// For a thread that runs on for a while before it waits.
     pub(crate) fn none() -> Self {
         Loan(None)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::governor::policy::{Judged, Nanos, Ran, Record, Usage};
+use crate::governor::policy::{Judged, Nanos, Ran, Record, Stillness, Usage};
 
 /// What is known of one worker's thread.
 #[derive(Debug, Default)]
@@ -16,6 +16,8 @@ pub(crate) struct Seat {
 struct State {
     clock: Option<system::Clock>,
     record: Record,
+    /// What the thread had used up when it was last seen to have run, and when that was.
+    still: Option<(Duration, Nanos)>,
 }
 
 impl Seat {
@@ -40,6 +42,35 @@ impl Seat {
         let mut state = self.state.lock();
         if let Some(usage) = state.usage(now) {
             state.record.survey(usage);
+        }
+    }
+
+    /// Whether the worker has slept for `detect` or longer; judged from another thread.
+    pub(crate) fn stillness(&self, now: Nanos, detect: Nanos) -> Stillness {
+        let mut state = self.state.lock();
+        let Some(clock) = state.clock.as_ref() else { return Stillness::Runs };
+        let Some(cpu) = clock.read() else { return Stillness::Runs };
+        match state.still {
+            Some((before, since)) if before == cpu => {
+                if !clock.sleeps() {
+                    state.still = Some((cpu, now));
+                    Stillness::Starves
+                } else if now - since < detect {
+                    Stillness::Sleeps
+                } else {
+                    Stillness::Blocked
+                }
+            }
+            before => {
+                // One that has hardly run may sleep by now, and run again by the next look, each
+                // time for a moment.
+                let idle = |(then, since): (Duration, Nanos)| {
+                    2 * (cpu - then).as_nanos() < u128::from(now - since)
+                };
+                let dozes = before.is_some_and(idle) && clock.sleeps();
+                state.still = Some((cpu, now));
+                if dozes { Stillness::Dozes } else { Stillness::Runs }
+            }
         }
     }
 
@@ -82,11 +113,16 @@ impl Watch {
 #[cfg(target_os = "linux")]
 mod system {
     use std::mem::MaybeUninit;
+    use std::path::PathBuf;
     use std::time::Duration;
 
     /// The clock that runs while a thread does.
     #[derive(Debug)]
-    pub(super) struct Clock(libc::clockid_t);
+    pub(super) struct Clock {
+        id: libc::clockid_t,
+        /// Where the kernel tells the thread's state.
+        stat: PathBuf,
+    }
 
     impl Clock {
         pub(super) fn of_this_thread() -> Option<Clock> {
@@ -95,20 +131,32 @@ mod system {
             let thread = unsafe { libc::pthread_self() };
             // SAFETY: the thread is alive, being this one, and the pointer is valid for writes.
             let refused = unsafe { libc::pthread_getcpuclockid(thread, &raw mut id) };
-            (refused == 0).then_some(Clock(id))
+            let thread = rustix::thread::gettid();
+            let stat = format!("/proc/self/task/{}/stat", thread.as_raw_nonzero()).into();
+            (refused == 0).then_some(Clock { id, stat })
         }
 
         /// What the thread has run so far; `None` once it has ended.
         pub(super) fn read(&self) -> Option<Duration> {
             let mut time = MaybeUninit::<libc::timespec>::uninit();
             // SAFETY: the pointer is valid for writes; a stale clock is refused.
-            if unsafe { libc::clock_gettime(self.0, time.as_mut_ptr()) } != 0 {
+            if unsafe { libc::clock_gettime(self.id, time.as_mut_ptr()) } != 0 {
                 return None;
             }
             // SAFETY: the call has succeeded, and fills in the whole structure.
             let time = unsafe { time.assume_init() };
             let seconds = u64::try_from(time.tv_sec).ok()?;
             Some(Duration::new(seconds, u32::try_from(time.tv_nsec).ok()?))
+        }
+
+        /// Whether the thread sleeps, be it for a lock, a file or a child, rather than runs or
+        /// waits for a core.
+        pub(super) fn sleeps(&self) -> bool {
+            let stat = std::fs::read(&self.stat).unwrap_or_default();
+            // The state follows the name, which may itself hold any character.
+            let name_ends = stat.iter().rposition(|&byte| byte == b')');
+            let state = name_ends.and_then(|end| stat.get(end + 2));
+            matches!(state, Some(b'S' | b'D'))
         }
     }
 
@@ -138,6 +186,10 @@ mod system {
         }
 
         pub(super) fn read(&self) -> Option<Duration> {
+            match self.0 {}
+        }
+
+        pub(super) fn sleeps(&self) -> bool {
             match self.0 {}
         }
     }

@@ -17,7 +17,7 @@ thread_local! {
 
 /// Somebody to be told of workers that start and probes that are taken.
 pub(crate) trait Attendant: Send + Sync {
-    fn worker_started(&self, index: usize);
+    fn worker_started(self: Arc<Self>, index: usize);
     fn probe_taken(&self, depth: Option<usize>);
 }
 
@@ -34,7 +34,7 @@ pub(crate) fn attend(
     builder.start_handler(move |index| {
         let mark = 0_u8;
         BASE.set((&raw const mark).addr());
-        attendant.worker_started(index);
+        Arc::clone(&attendant).worker_started(index);
     })
 }
 
@@ -74,7 +74,7 @@ pub(crate) fn top_level() -> Option<usize> {
 fn measure() -> Option<usize> {
     struct Surveyor(mpsc::SyncSender<Option<usize>>);
     impl Attendant for Surveyor {
-        fn worker_started(&self, _: usize) {}
+        fn worker_started(self: Arc<Self>, _: usize) {}
         fn probe_taken(&self, depth: Option<usize>) {
             // The receiver waits; if it were gone, nobody would want to know.
             let _ = self.0.send(depth);
@@ -96,7 +96,7 @@ mod tests {
     fn depth_tells_a_wait_from_the_main_loop() {
         struct Note(mpsc::SyncSender<bool>);
         impl Attendant for Note {
-            fn worker_started(&self, _: usize) {}
+            fn worker_started(self: Arc<Self>, _: usize) {}
             fn probe_taken(&self, depth: Option<usize>) {
                 self.0.send(is_nested(depth)).expect("the test waits");
             }

@@ -14,6 +14,7 @@ use crossbeam_utils::CachePadded;
 use crossbeam_utils::sync::{Parker as ThreadParker, Unparker};
 use parking_lot::{Mutex, MutexGuard};
 
+use crate::blocking;
 use crate::gate::activity::{Seat, Watch};
 use crate::gate::depth::{self, Attendant};
 use crate::gate::{Parker, run_own_jobs};
@@ -44,6 +45,7 @@ pub(crate) struct Governor {
     /// A rival starves: look at the market although no deadline has come.
     nudged: AtomicBool,
     born: Instant,
+    detect: Option<Nanos>,
 }
 
 struct State {
@@ -102,6 +104,7 @@ impl Governor {
             unparker: parker.unparker().clone(),
             nudged: AtomicBool::new(false),
             born: Instant::now(),
+            detect: knobs.detect,
         });
         let holder: Arc<dyn Holder> = Arc::clone(&governor) as _;
         governor.state.lock().purse.open(&holder);
@@ -158,6 +161,19 @@ impl Governor {
     /// The pool could not be built: let the workers that have started go.
     pub(crate) fn abandon(&self) {
         self.step(|policy, _, _, orders| policy.abandon(orders));
+    }
+
+    /// A worker of the pool, on whose thread this is called, is about to block in the program.
+    pub(crate) fn blocked(&self, worker: usize) {
+        self.step(|policy, now, _, orders| policy.blocked(now, worker, orders));
+    }
+
+    /// It has done so; returns once it may run.
+    pub(crate) fn unblocked(&self, worker: usize) {
+        let verdict = self.step(|policy, now, _, orders| policy.unblocked(now, worker, orders));
+        if verdict == Verdict::Park {
+            self.park(worker);
+        }
     }
 
     /// What the pool has done so far. Panics in a forked child.
@@ -240,7 +256,7 @@ impl Governor {
                     self.step(|policy, now, _, _| policy.resumed(now));
                     return;
                 }
-                Wake::Leave => return,
+                Wake::Leave | Wake::Loose => return,
                 Wake::Turn => {
                     let ran = run_own_jobs();
                     let verdict = self.step(|policy, now, purse, orders| {
@@ -261,6 +277,11 @@ impl Governor {
             Some(worker) if policy.watches(now) => watch.look(worker, &self.seats[worker]),
             _ => Ran::Unknown,
         };
+        if let Some(detect) = self.detect
+            && policy.inspects(now)
+        {
+            policy.inspect(now, |worker| self.seats[worker].stillness(now, detect), orders);
+        }
         let market = if policy.trades() { purse.market() } else { purse.rivals() };
         policy.tick(now, market, ran, orders);
         // An idle pool may keep the own slot as long as it likes, but not a token.
@@ -269,7 +290,7 @@ impl Governor {
 }
 
 impl Attendant for Governor {
-    fn worker_started(&self, index: usize) {
+    fn worker_started(self: Arc<Self>, index: usize) {
         self.seats[index].occupy(self.now());
         if let Some(hook) = &self.start_hook {
             hook(index);
@@ -278,6 +299,8 @@ impl Attendant for Governor {
         if verdict == Verdict::Park {
             self.park(index);
         }
+        // Only now: before, the worker has nothing that it could give up.
+        blocking::settle(Arc::downgrade(&self), index);
     }
 
     fn probe_taken(&self, depth: Option<usize>) {

@@ -3,6 +3,8 @@
 //! `README.md` beside this folder tells the protocol; this file is its state machine. Whoever
 //! drives it serialises the events and carries the [`Orders`] out.
 
+mod absence;
+mod funding;
 mod growth;
 mod interface;
 mod judge;
@@ -18,9 +20,10 @@ mod simulation;
 #[cfg(test)]
 mod tests;
 
-use crate::jobserver::{Demand, Market};
+use crate::jobserver::Market;
+use absence::Absences;
 use growth::Growth;
-pub(crate) use interface::{Judged, Orders, Ran, Sighting, Tally, Verdict, Wake};
+pub(crate) use interface::{Judged, Orders, Ran, Sighting, Stillness, Tally, Verdict, Wake};
 pub(crate) use judge::{Record, Usage};
 pub(crate) use knobs::{Knobs, Nanos};
 use release::Release;
@@ -51,6 +54,9 @@ pub(crate) struct Policy {
     anchored: bool,
     phase: Phase,
     roster: Roster,
+    absences: Absences,
+    /// Threads that have not come up yet.
+    unborn: usize,
     /// Workers free to run jobs.
     admitted: usize,
     /// Tokens and own slot at hand.
@@ -103,6 +109,11 @@ pub(crate) struct Policy {
     /// Whoever took the last probe did so within a wait: what it waits for may be for others to
     /// run, though nobody outside waits with it.
     waiting: bool,
+    /// When the busy workers are looked at for whether they block, and the pause before that.
+    inspect_at: Nanos,
+    inspect_pause: Nanos,
+    /// Another pool of the process starved when that was last looked at.
+    rival: bool,
     tally: Tally,
 }
 
@@ -114,6 +125,8 @@ impl Policy {
             anchored,
             phase: Phase::Dormant,
             roster: Roster::new(workers, knobs.recheck),
+            absences: Absences::new(workers),
+            unborn: workers,
             admitted: 0,
             funds: 0,
             waking: 0,
@@ -144,6 +157,9 @@ impl Policy {
             press_at: 0,
             made_way: false,
             waiting: false,
+            inspect_at: 0,
+            inspect_pause: 0,
+            rival: false,
             tally: Tally::default(),
         }
     }
@@ -153,6 +169,7 @@ impl Policy {
     /// A worker thread has come up. It stays if a fund waits for it.
     pub(crate) fn started(&mut self, now: Nanos, worker: usize) -> Verdict {
         self.roster.join(worker);
+        self.unborn -= 1;
         if self.ended {
             return Verdict::Stay;
         }
@@ -168,6 +185,7 @@ impl Policy {
     pub(crate) fn adopted(&mut self, now: Nanos, worker: usize) {
         self.adopted = true;
         self.roster.join(worker);
+        self.unborn -= 1;
         self.admit(now);
     }
 
@@ -218,10 +236,13 @@ impl Policy {
     ) -> Verdict {
         debug_assert!(self.probes > 0, "a probe was taken that nobody posted");
         self.probes -= 1;
+        let Sighting { worker, nested, judged } = sighting;
+        if !self.ended && self.strays(now, worker, nested, out) {
+            return Verdict::Park;
+        }
         if self.ended || self.admitted == 0 {
             return Verdict::Stay;
         }
-        let Sighting { worker, nested, judged } = sighting;
         self.waiting = nested;
         // With no call from outside under way, whatever the worker did is over.
         let judged = if self.called() { judged } else { Judged::Quiet };
@@ -254,6 +275,11 @@ impl Policy {
             self.slack_since = self.slack_since.min(now.saturating_sub(spent));
         }
 
+        if self.absences.queued() > 0 {
+            self.park(now, worker, nested);
+            self.hand_to_returned(now, out);
+            return Verdict::Park;
+        }
         if let Some(next) = self.roster.take_nested(now, worked || !nested) {
             self.park(now, worker, nested);
             self.hand_over(now, next, out);
@@ -280,6 +306,10 @@ impl Policy {
                 self.post(now, more, out);
             } else {
                 self.settle(now);
+                if self.admitted == 1 {
+                    // The one that is left has not said that it is idle: it may block in a job.
+                    self.probe_by(now + self.knobs.tau);
+                }
             }
             return Verdict::Park;
         }
@@ -300,51 +330,11 @@ impl Policy {
         }
     }
 
-    /// Funds have come: `got` of the `asked` that an order to take was about, or what the ledger
-    /// granted of what the pool wants (`asked` is then 0).
-    pub(crate) fn supplied(&mut self, now: Nanos, asked: usize, got: usize, out: &mut Orders) {
-        self.funds += got;
-        if self.funds > 0 && self.admitted == 0 && self.floor() == 1 && !self.ended {
-            match self.roster.take_best() {
-                Some(worker) => {
-                    self.wake(now, worker, out);
-                }
-                // No thread has come up yet: the first that does finds the fund.
-                None => return,
-            }
-        }
-        if std::mem::take(&mut self.exploring)
-            && self.funds > self.admitted
-            && let Some(worker) = self.roster.take_best()
-        {
-            self.wake(now, worker, out);
-        }
-        if matches!(self.phase, Phase::Saturated { .. }) {
-            let room = (self.funds - self.admitted).min(self.roster.len());
-            for _ in 0..room {
-                if let Some(worker) = self.roster.take_best() {
-                    self.wake(now, worker, out);
-                }
-            }
-            if room > 0 {
-                self.growth.started(room);
-                self.phase = Phase::Listening { since: now };
-            } else if asked > 0 {
-                self.growth.ask(1);
-            }
-        }
-        let surplus = self.funds - self.admitted;
-        if surplus > 0 {
-            // Else the same token would come again at once, as long as the pool is not saturated.
-            self.growth.withdraw();
-            self.funds -= surplus;
-            out.give += surplus;
-        }
-    }
-
     /// The deadline has come, or the market has changed. `ran` is about the lookout, and looked at
     /// only when the policy [watches](Self::watches) it.
     pub(crate) fn tick(&mut self, now: Nanos, market: Market, ran: Ran, out: &mut Orders) {
+        self.rival = market.rival_starving;
+        self.let_loose(now, out);
         match self.phase {
             Phase::Dormant => self.pressing |= now >= self.press_at,
             Phase::Listening { since } if self.probe_has_matured(now) => {
@@ -379,29 +369,27 @@ impl Policy {
 
     /// When [`tick`](Self::tick) is to be called next; `None`: nothing happens by itself.
     pub(crate) fn deadline(&self) -> Option<Nanos> {
-        match self.phase {
-            _ if self.ended => None,
+        if self.ended {
+            return None;
+        }
+        let due = match self.phase {
             Phase::Dormant => (self.starves() && !self.pressing).then_some(self.press_at),
             Phase::Listening { since } => (self.waking == 0).then_some(since + self.tau()),
-            Phase::Saturated { .. } if self.roster.len() == 0 => None,
-            Phase::Saturated { .. } => self.growth.due(),
+            Phase::Saturated { .. } if self.roster.len() == 0 => self.inspection(),
+            Phase::Saturated { .. } => earlier(self.growth.due(), self.inspection()),
             Phase::Slack => self.slack_deadline(),
-        }
-    }
-
-    /// What the pool would take, were it offered.
-    pub(crate) fn demand(&self) -> Demand {
-        let (funds, starving) = match () {
-            () if self.ended => (0, false),
-            () if self.starves() => (1, self.pressing),
-            () => (self.growth.asked(), false),
         };
-        Demand { funds, starving, tokens_only: false }
+        earlier(due, self.overdue())
     }
 
     /// Whether the only admitted worker is a lookout, whose activity the next tick wants to know.
     pub(crate) fn watches(&self, now: Nanos) -> bool {
         self.phase == Phase::Slack && self.keeps_watch() && now >= self.beat_at
+    }
+
+    /// Whether the next tick wants the workers [inspected](Self::inspect) first.
+    pub(crate) fn inspects(&self, now: Nanos) -> bool {
+        self.inspection().is_some_and(|at| at <= now)
     }
 
     /// Whether it matters to the next tick what lies in the jobserver: a pool that only keeps
@@ -441,6 +429,7 @@ impl Policy {
             || self.turning > 0
             || self.waiting
             || self.roster.any_nested()
+            || self.absences.any()
             || self.roster.any_stale(self.epoch);
         usize::from(needed)
     }
@@ -464,11 +453,6 @@ impl Policy {
     fn patience(&self) -> Nanos {
         let (without, within) = self.knobs.patience;
         if self.engaged > 0 { within } else { without }
-    }
-
-    /// Whether the pool needs a fund and has none.
-    fn starves(&self) -> bool {
-        self.funds == 0 && self.floor() == 1
     }
 
     /// Whether all that is left of the pool is one worker that must not be parked.
@@ -550,12 +534,8 @@ impl Policy {
         let woken = self.blind || self.waiting;
         self.beat_at = now + if woken { self.beat } else { self.knobs.settle };
     }
+}
 
-    /// Adds workers to a saturated pool, as far as there are any.
-    fn grow(&mut self, now: Nanos, out: &mut Orders) {
-        let parked = self.roster.len();
-        if parked > 0 && self.growth.due().is_some_and(|at| at <= now) {
-            out.take += self.growth.step().min(parked);
-        }
-    }
+fn earlier(one: Option<Nanos>, other: Option<Nanos>) -> Option<Nanos> {
+    one.into_iter().chain(other).min()
 }

@@ -17,9 +17,9 @@ mod queue;
 #[cfg(unix)]
 mod room;
 mod source;
-mod token;
 #[cfg(all(test, unix))]
 mod tests;
+mod token;
 
 use std::fmt;
 use std::process::Command;
@@ -37,7 +37,7 @@ pub(crate) use home::Home;
 pub(crate) use ledger::{Fund, Holder, Ledger};
 use source::Source;
 pub use token::Token;
-pub(crate) use token::wait_for_fund;
+pub(crate) use token::{Resigned, wait_for_fund};
 
 /// What others want of the tokens, as far as this process can know.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

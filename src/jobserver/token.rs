@@ -1,28 +1,86 @@
 //! Tokens for threads outside any pool, and waiting for them.
 
+use std::cell::RefCell;
 use std::fmt;
-use std::sync::Arc;
+use std::marker::PhantomData;
+use std::sync::{Arc, Weak};
 
 use crossbeam_utils::sync::{Parker, Unparker};
+use parking_lot::Mutex;
 
 use super::{Demand, Fund, Holder, Ledger};
 
+thread_local! {
+    /// What the tokens of this thread consist of, for when it blocks.
+    static HELD: RefCell<Vec<Weak<Held>>> = const { RefCell::new(Vec::new()) };
+}
+
 /// A token held by a thread outside any pool; dropping it gives it back.
+///
+/// It stays with the thread that acquired it, which gives it up while it is in
+/// [`blocking`](crate::blocking()).
 pub struct Token {
-    /// Taken by the drop alone.
-    fund: Option<Fund>,
+    #[expect(dead_code, reason = "held for its Drop")]
+    held: Arc<Held>,
+    /// Neither sent nor shared: `blocking` must know whose it is.
+    here: PhantomData<*const ()>,
+}
+
+struct Held {
+    /// Empty while the thread blocks.
+    fund: Mutex<Option<Fund>>,
     ledger: Arc<Ledger>,
 }
 
 impl Token {
     pub(super) fn new(fund: Fund, ledger: &Arc<Ledger>) -> Self {
-        Token { fund: Some(fund), ledger: Arc::clone(ledger) }
+        let held = Arc::new(Held { fund: Mutex::new(Some(fund)), ledger: Arc::clone(ledger) });
+        // Refused while the thread ends, when it blocks no more.
+        let _ = HELD.try_with(|all| {
+            let mut all = all.borrow_mut();
+            all.retain(|other| other.strong_count() > 0);
+            all.push(Arc::downgrade(&held));
+        });
+        Token { held, here: PhantomData }
     }
 }
 
-impl Drop for Token {
+impl Drop for Held {
     fn drop(&mut self) {
-        self.fund.take().into_iter().for_each(|fund| self.ledger.give(fund));
+        self.fund.get_mut().take().into_iter().for_each(|fund| self.ledger.give(fund));
+    }
+}
+
+/// The tokens of a thread, given up until this is dropped.
+pub(crate) struct Resigned(Vec<Arc<Held>>);
+
+impl Resigned {
+    /// Gives up what the current thread holds.
+    pub(crate) fn here() -> Self {
+        let mut all: Vec<_> =
+            HELD.with_borrow(|all| all.iter().filter_map(Weak::upgrade).collect());
+        // In a forked child they are the parent's.
+        all.retain(|held| held.ledger.home().is_here());
+        for held in &all {
+            let fund = held.fund.lock().take();
+            fund.into_iter().for_each(|fund| held.ledger.give(fund));
+        }
+        Resigned(all)
+    }
+}
+
+impl Drop for Resigned {
+    fn drop(&mut self) {
+        let here = |held: &Arc<Held>| held.ledger.home().is_here();
+        // A token that was dropped meanwhile is not missed.
+        let missed = |held: &Arc<Held>| Arc::strong_count(held) > 1;
+        for held in self.0.drain(..).filter(|held| here(held) && missed(held)) {
+            let fund = held.ledger.try_take_token().unwrap_or_else(|| {
+                let wanted = Demand { funds: 1, starving: false, tokens_only: true };
+                wait_for_fund(&held.ledger, wanted)
+            });
+            *held.fund.lock() = Some(fund);
+        }
     }
 }
 

@@ -31,14 +31,30 @@ pub struct Stats {
     pub probes: u64,
     /// How often an added worker found nothing to do.
     pub failed_trials: u64,
+    /// How often a worker gave up what funded it to block.
+    pub absences: u64,
+    /// How often a worker was seen to block in a job; what funded it, if anything did, was lent to
+    /// another.
+    pub lendings: u64,
     /// How often a worker ran before there was anything to fund it.
     pub overcommits: u64,
 }
 
 impl Stats {
     pub(crate) fn new(tally: Tally, admitted: usize, overcommits: u64) -> Self {
-        let Tally { admissions, retirements, handovers, turns, probes, failed_trials, peak } =
-            tally;
+        let Tally {
+            admissions,
+            retirements,
+            handovers,
+            turns,
+            probes,
+            failed_trials,
+            peak,
+            absences,
+            lendings,
+            overcommits: loose,
+            loosened: _,
+        } = tally;
         Stats {
             admitted,
             peak,
@@ -48,7 +64,9 @@ impl Stats {
             turns,
             probes,
             failed_trials,
-            overcommits,
+            absences,
+            lendings,
+            overcommits: overcommits + loose,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What a pool must do, whatever its width and budget.
 
+mod blocking;
 mod budget;
 #[cfg(target_os = "linux")]
 mod fork;

@@ -28,7 +28,7 @@ pub(crate) fn settled(gauge: &Gauge, jobserver: &Jobserver, tokens: usize, pools
     assert_eq!(jobserver.losses(), 0);
     for pool in pools {
         eventually("the pool is idle", || pool.stats().admitted == 0);
-        assert_eq!(pool.stats().overcommits, 0);
+        assert_eq!(pool.stats().overcommits, 0, "{:?}", pool.stats());
     }
 }
 

@@ -15,6 +15,8 @@ pub(crate) enum Verdict {
 pub(crate) enum Wake {
     /// It is admitted: go back to rayon.
     Work,
+    /// Nobody funds it, and it goes on all the same.
+    Loose,
     /// It is admitted to run what lies in its own queues, then to report.
     Turn,
     /// The pool has ended: go back to rayon and leave.
@@ -52,6 +54,21 @@ pub(crate) enum Ran {
     Unknown,
 }
 
+/// Whether a worker that should run does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stillness {
+    /// It has run since the last look.
+    Runs,
+    /// It has not, for want of a core.
+    Starves,
+    /// It has run since the last look, but not for long, and sleeps.
+    Dozes,
+    /// It sleeps, but not for long enough.
+    Sleeps,
+    /// It has slept all the time that makes it count as blocked.
+    Blocked,
+}
+
 /// What the driver is to do after an event, in any order but before the next event.
 #[derive(Debug, Default)]
 pub(crate) struct Orders {
@@ -76,4 +93,9 @@ pub(crate) struct Tally {
     pub(crate) probes: u64,
     pub(crate) failed_trials: u64,
     pub(crate) peak: usize,
+    pub(crate) absences: u64,
+    pub(crate) lendings: u64,
+    /// Of the overcommits, those of workers that had waited for a fund in vain.
+    pub(crate) loosened: u64,
+    pub(crate) overcommits: u64,
 }

@@ -36,7 +36,14 @@ pub(crate) struct Knobs {
     pub(crate) resweeps: u32,
     /// How long after a probe the lookout is asleep again.
     pub(crate) settle: Nanos,
-    /// Beats without activity between two turns of a parked worker, the net under the sweeps.
+    /// How long a busy worker must have slept to count as blocked. It is looked for at half that
+    /// pace where there is a suspect, else up to twenty times as slowly, so that a pool that
+    /// computes is woken ten times a second.
+    pub(crate) detect: Option<Nanos>,
+    /// How long a worker that has blocked waits for a fund where no other can be seen to block.
+    pub(crate) forbearance: Nanos,
+    /// Beats without activity between two turns of a parked worker, the net under the sweeps: a
+    /// lookout that blocks in a job nobody announced is found out within a second.
     pub(crate) rotation: u32,
 }
 
@@ -54,7 +61,9 @@ impl Default for Knobs {
             sweep: 2 * MILLISECOND,
             resweeps: 8,
             settle: 200 * MICROSECOND,
-            rotation: 256,
+            detect: Some(10 * MILLISECOND),
+            forbearance: 100 * MILLISECOND,
+            rotation: 48,
         }
     }
 }

@@ -21,6 +21,8 @@ pub(crate) struct Roster {
     /// The workers that have started and are not parked, combined by exclusive or: where there
     /// is one, this is its number.
     outside: usize,
+    /// For each worker whether it is among those.
+    is_outside: Vec<bool>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -38,12 +40,24 @@ impl Roster {
             waits: vec![None; workers],
             recheck,
             outside: 0,
+            is_outside: vec![false; workers],
         }
     }
 
     /// A worker has started; it is not parked.
     pub(crate) fn join(&mut self, worker: usize) {
+        self.step(worker);
+    }
+
+    /// A worker joins those who are not parked, or leaves them, to block in the program.
+    pub(crate) fn step(&mut self, worker: usize) {
         self.outside ^= worker;
+        self.is_outside[worker] = !self.is_outside[worker];
+    }
+
+    /// Whether a worker has started, is not parked and has not gone to block.
+    pub(crate) fn is_outside(&self, worker: usize) -> bool {
+        self.is_outside[worker]
     }
 
     /// The only worker that has started and is not parked. Means nothing where there are others.
@@ -74,7 +88,7 @@ impl Roster {
     pub(crate) fn park_cold(&mut self, worker: usize, turn: u64) {
         debug_assert!(self.cold.back().is_none_or(|back| back.turn <= turn));
         self.waits[worker] = None;
-        self.outside ^= worker;
+        self.step(worker);
         self.cold.push_back(Cold { worker, turn });
     }
 
@@ -85,7 +99,7 @@ impl Roster {
         // However many wait, all their looks together must not become the main occupation.
         let least = least * (self.nested.len() as Nanos + 1);
         let pause = ((now - since) / 8).clamp(least, most.max(least));
-        self.outside ^= worker;
+        self.step(worker);
         self.nested.insert((now + pause, worker));
     }
 
@@ -126,8 +140,7 @@ impl Roster {
     }
 
     fn leave(&mut self, worker: Option<usize>) -> Option<usize> {
-        self.outside ^= worker.unwrap_or(0);
-        worker
+        worker.inspect(|&worker| self.step(worker))
     }
 
     /// Empties the roster.

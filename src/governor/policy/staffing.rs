@@ -83,7 +83,8 @@ impl Policy {
 
     pub(super) fn end(&mut self, out: &mut Orders) {
         self.ended = true;
-        let all = self.roster.take_all();
+        let mut all = self.roster.take_all();
+        all.extend(self.absences.dismiss());
         out.wake.extend(all.into_iter().map(|worker| (worker, Wake::Leave)));
         out.give += std::mem::take(&mut self.funds);
         self.admitted = 0;

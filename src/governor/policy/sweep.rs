@@ -21,8 +21,16 @@ impl Policy {
         if self.ended {
             return Verdict::Stay;
         }
+        if self.strays(now, worker, false, out) {
+            return Verdict::Park;
+        }
         if ran {
             self.touch(now);
+        }
+        if self.absences.queued() > 0 {
+            self.roster.park_cold(worker, self.epoch);
+            self.hand_to_returned(now, out);
+            return Verdict::Park;
         }
         if let Some(next) = self.roster.take_stale(self.sweep_to) {
             self.roster.park_cold(worker, self.epoch);

@@ -46,7 +46,8 @@ fn a_thousand_processes_share_a_jobserver() {
         let process = world.process(false);
         let pool = world.pool(process, 4, dice.percent(20));
         let announced = !world.pools[pool].anchored || dice.percent(50);
-        let taste = Taste { pools: &[], longest: MILLISECOND, broadcasts: true, spawns: true };
+        let taste =
+            Taste { pools: &[], longest: MILLISECOND, broadcasts: true, spawns: true, locks: None };
         let acts = (0..2).flat_map(|_| {
             let pause = Act::Pause(dice.between(0, 30 * MILLISECOND));
             let code = program::write(&mut dice, taste, 12);

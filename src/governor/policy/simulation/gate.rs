@@ -11,7 +11,7 @@ use crate::jobserver::Market;
 
 impl World {
     /// Tells a policy of an event and does what it orders.
-    fn tell<R: Debug>(
+    pub(super) fn tell<R: Debug>(
         &mut self,
         pool: usize,
         name: &str,
@@ -29,7 +29,7 @@ impl World {
 
     /// As [`tell`](Self::tell), for an event whose outcome is about a worker. It is entered as
     /// parked before anybody is woken: it may be called at once.
-    fn rule(
+    pub(super) fn rule(
         &mut self,
         pool: usize,
         worker: usize,
@@ -143,7 +143,7 @@ impl World {
                 self.tell(pool, "resumed", |policy, now, _, _| policy.resumed(now));
                 self.go_on(pool, worker);
             }
-            Wake::Leave => {
+            Wake::Leave | Wake::Loose => {
                 me.stack.pop();
                 self.go_on(pool, worker);
             }

@@ -110,7 +110,9 @@ impl World {
         assert_eq!(me.mode, Mode::Gated, "only parked workers are woken");
         let unheard = me.call.replace(why);
         assert_eq!(unheard, None, "a worker is called once for each wait");
-        if why != Wake::Leave {
+        if why == Wake::Loose {
+            me.lent = true;
+        } else if why != Wake::Leave {
             me.funded = true;
             home.admitted += 1;
         }
@@ -161,6 +163,7 @@ impl World {
         if nudged || deadline.is_some_and(|at| at <= self.now) {
             let ran = self.look(pool);
             let (now, market) = (self.now, self.market(pool));
+            self.inspect(pool, &mut orders);
             let trades = self.pools[pool].policy.trades();
             let market = if trades { market } else { Market { lying: 0, ..market } };
             self.pools[pool].policy.tick(now, market, ran, &mut orders);

@@ -11,7 +11,7 @@ use crate::jobserver::Demand;
 
 /// Probes that a pool may post a second while it is idle, and beats that its governor may wake for.
 const IDLE_PROBES: u64 = 80;
-const IDLE_ROUNDS: u64 = 200;
+const IDLE_ROUNDS: u64 = 240;
 
 /// Probes that a pool may post a second while there is work.
 const BUSY_PROBES: u64 = 10_000;
@@ -38,6 +38,12 @@ impl Laws {
     /// What holds whatever the gate takes for a worker that waits.
     pub(super) fn budget_alone(stride: u64) -> Self {
         Laws { stride, ..Laws::default() }
+    }
+
+    /// The same where a lookout may block in a call that nobody announced, which only a sweep
+    /// tells from sleep.
+    pub(super) fn patient(self) -> Self {
+        Laws { unserved: self.neglected, ..self }
     }
 
     /// All that must hold.

@@ -5,6 +5,7 @@
 //! A failing seed tells itself; `SIMULATION_SEED=… cargo test --lib simulation` runs it alone, and
 //! `SIMULATION_TRACE=1` has it tell every event. `SIMULATION_SEEDS=…` runs that many.
 
+mod blocking;
 mod caller;
 mod crowds;
 mod dice;
@@ -92,7 +93,21 @@ fn for_each_seed(count: u64, test: impl Fn(u64)) {
 #[test]
 fn random_worlds_finish_within_their_budget_and_come_to_rest() {
     for_each_seed(3_000, |seed| {
-        run(scenario::random(seed));
+        let world = run(scenario::random(seed));
+        let loose = |pool: &machine::Pool| pool.policy.tally().overcommits;
+        assert_eq!(world.pools.iter().map(loose).sum::<u64>(), 0, "nobody blocks that long");
+    });
+}
+
+/// Workers block, under locks too, by their own word or without one.
+#[test]
+fn worlds_whose_workers_block_finish_within_their_budget() {
+    for_each_seed(2_000, |seed| {
+        let world = run(scenario::blocking(seed));
+        for pool in &world.pools {
+            let tally = pool.policy.tally();
+            assert!(tally.overcommits <= tally.lendings + tally.loosened, "{tally:?}");
+        }
     });
 }
 

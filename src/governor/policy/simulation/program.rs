@@ -14,6 +14,10 @@ pub(super) enum Op {
     Compute(Nanos),
     /// Waits for something that is no job: a file, a child.
     Block(Nanos),
+    /// The same, and says so.
+    Away(Nanos),
+    /// Runs something that needs no other job, under a lock.
+    Locked(usize, Code),
     Join(Code, Code),
     Scope(Vec<Code>),
     /// `spawn` on a worker: nobody waits for the job, and no governor is told of it.
@@ -33,6 +37,8 @@ pub(super) struct Taste<'a> {
     pub(super) longest: Nanos,
     pub(super) broadcasts: bool,
     pub(super) spawns: bool,
+    /// Locks that may be taken; `None`: nobody blocks for long.
+    pub(super) locks: Option<usize>,
 }
 
 /// Writes a program of about `size` leaves.
@@ -48,6 +54,12 @@ pub(super) fn write(dice: &mut Dice, taste: Taste<'_>, size: usize) -> Code {
 }
 
 fn op(dice: &mut Dice, taste: Taste<'_>, size: usize) -> Op {
+    if let Some(locks) = taste.locks
+        && size <= 2
+        && dice.percent(30)
+    {
+        return blocking(dice, locks);
+    }
     if size == 1 {
         return match dice.below(24) {
             0 | 1 => Op::Block(leaf(dice, taste)),
@@ -71,6 +83,25 @@ fn op(dice: &mut Dice, taste: Taste<'_>, size: usize) -> Op {
     }
 }
 
+/// Something that blocks, for up to several times as long as it takes to be noticed.
+fn blocking(dice: &mut Dice, locks: usize) -> Op {
+    let time = |dice: &mut Dice| {
+        let most = dice.pick(&[100 * MICROSECOND, 5 * MILLISECOND, 60 * MILLISECOND]);
+        dice.between(0, most)
+    };
+    if locks == 0 || dice.percent(60) {
+        let time = time(dice);
+        return if dice.percent(50) { Op::Block(time) } else { Op::Away(time) };
+    }
+    let inner = (0..=dice.below(2)).map(|_| match dice.below(3) {
+        0 => Op::Compute(time(dice) / 10),
+        1 => Op::Block(time(dice)),
+        _ => Op::Away(time(dice)),
+    });
+    let inner = inner.collect();
+    Op::Locked(dice.below(locks), inner)
+}
+
 fn leaf(dice: &mut Dice, taste: Taste<'_>) -> Nanos {
     let most = dice.pick(&[2 * MICROSECOND, 20 * MICROSECOND, 200 * MICROSECOND, taste.longest]);
     dice.between(0, most.min(taste.longest))
@@ -79,7 +110,8 @@ fn leaf(dice: &mut Dice, taste: Taste<'_>) -> Nanos {
 /// How long a program takes by itself, on pools of at most `workers` workers.
 pub(super) fn duration(code: &Code, workers: u64) -> Nanos {
     let cost = |op: &Op| match op {
-        Op::Compute(time) | Op::Block(time) => *time,
+        Op::Compute(time) | Op::Block(time) | Op::Away(time) => *time + MILLISECOND / 2,
+        Op::Locked(_, code) => duration(code, workers),
         Op::Join(left, right) => duration(left, workers) + duration(right, workers),
         Op::Scope(parts) => parts.iter().map(|part| duration(part, workers)).sum(),
         Op::Spawn(code) | Op::Call(_, code) => duration(code, workers),

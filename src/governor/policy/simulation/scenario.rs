@@ -1,5 +1,6 @@
 //! Random worlds.
 
+use super::blocking::Lock;
 use super::caller::Act;
 use super::dice::{Dice, Weather};
 use super::jobserver::Stranger;
@@ -17,18 +18,31 @@ pub(super) struct Scenario {
 
 /// A world with everything in it decided by `seed`.
 pub(super) fn random(seed: u64) -> Scenario {
+    world(seed, false)
+}
+
+/// The same, with workers that block.
+pub(super) fn blocking(seed: u64) -> Scenario {
+    world(seed, true)
+}
+
+fn world(seed: u64, blocks: bool) -> Scenario {
     let mut dice = Dice::new(seed);
     let weather = Weather::random(&mut dice);
     let tokens = dice.pick(&[0, 1, 1, 2, 3, 5, 8]);
     let mut world = World::new(dice.next(), tokens, weather);
     world.tells = dice.percent(85);
-    world.laws = Laws::all(weather, Knobs::default());
+    let laws = Laws::all(weather, Knobs::default());
+    world.laws = if blocks { laws.patient() } else { laws };
+    if !world.tells || (blocks && dice.percent(20)) {
+        world.detect = None;
+    }
     let local = dice.percent(25);
     let processes = if local { 1 } else { dice.pick(&[1, 1, 2, 3]) };
     let mut work = 0;
     for _ in 0..processes {
         let process = world.process(local);
-        work += populate(&mut world, &mut dice, process);
+        work += populate(&mut world, &mut dice, process, blocks);
     }
     if !local && dice.percent(30) {
         for _ in 0..=dice.below(3) {
@@ -42,7 +56,7 @@ pub(super) fn random(seed: u64) -> Scenario {
     Scenario { world, work }
 }
 
-fn populate(world: &mut World, dice: &mut Dice, process: usize) -> Nanos {
+fn populate(world: &mut World, dice: &mut Dice, process: usize, blocks: bool) -> Nanos {
     let mut pools = Vec::new();
     let anchored = dice.percent(30);
     for index in 0..dice.pick(&[1, 1, 1, 2, 3]) {
@@ -56,6 +70,7 @@ fn populate(world: &mut World, dice: &mut Dice, process: usize) -> Nanos {
             longest,
             broadcasts: dice.percent(50),
             spawns: dice.percent(50),
+            locks: blocks.then(|| dice.below(4)),
         },
         size: dice.pick(&[3, 20, 60]),
         pause: dice.pick(&[
@@ -66,6 +81,8 @@ fn populate(world: &mut World, dice: &mut Dice, process: usize) -> Nanos {
             60 * MILLISECOND,
         ]),
     };
+    let locks = style.taste.locks.unwrap_or(0);
+    world.locks.resize_with(locks.max(world.locks.len()), Lock::default);
     let mut work = 0;
     for _ in 0..=dice.below(3) {
         let acts: Vec<_> = (0..=dice.below(12)).map(|_| act(world, dice, style)).collect();

@@ -26,6 +26,10 @@ pub(super) enum Frame {
     Run(Piece, usize),
     /// Has announced a call into this pool, which ends here.
     Visit(usize),
+    /// Blocks by its own word.
+    Away,
+    /// Holds a lock, and is to let it go.
+    Unlock(usize),
     /// In the gate.
     Gate,
     /// Running its own jobs in the gate.
@@ -61,8 +65,13 @@ pub(super) struct Worker {
     cpu: Nanos,
     /// When the running computation began.
     computing: Option<Nanos>,
-    sleeps: i64,
+    pub(super) sleeps: i64,
     pub(super) record: Record,
+    /// Blocks in its program.
+    pub(super) asleep_in_job: bool,
+    /// Its fund was lent.
+    pub(super) lent: bool,
+    pub(super) still: Option<(Nanos, Nanos)>,
 }
 
 impl Worker {
@@ -79,6 +88,9 @@ impl Worker {
             computing: None,
             sleeps: 0,
             record: Record::default(),
+            asleep_in_job: false,
+            lent: false,
+            still: None,
         }
     }
 
@@ -117,6 +129,9 @@ impl World {
         if let Some(since) = me.computing.take() {
             me.cpu += self.now - since;
         }
+        if !matches!(me.stack.last(), Some(Frame::Away)) {
+            me.asleep_in_job = false;
+        }
         if me.mode == Mode::Unborn {
             me.mode = Mode::Running;
             return self.start(pool, worker);
@@ -140,6 +155,8 @@ impl World {
                 self.leave(called);
                 self.go_on(pool, worker);
             }
+            Some(Frame::Away) => self.come_back(pool, worker),
+            Some(&mut Frame::Unlock(lock)) => self.unlock(pool, worker, lock),
             Some(Frame::Gate) => self.called(pool, worker),
             Some(Frame::Turn { .. }) => self.take_turn(pool, worker),
         }
@@ -186,7 +203,7 @@ impl World {
             Job::Piece(piece) => {
                 let home = &mut self.pools[pool];
                 let me = &mut home.workers[worker];
-                assert!(me.funded || home.policy.ended(), "a parked worker runs a job");
+                assert!(me.funded || me.lent || home.policy.ended(), "a parked worker runs a job");
                 let announces = piece.announces;
                 me.stack.push(Frame::Run(piece, 0));
                 if let Some(announces) = announces {
@@ -207,8 +224,11 @@ impl World {
                 let me = &mut self.pools[pool].workers[worker];
                 me.cpu += 2_000;
                 me.sleeps += 1;
+                me.asleep_in_job = true;
                 return self.after(time, Event::Worker(pool, worker));
             }
+            Op::Away(time) => return self.go_away(pool, worker, time),
+            Op::Locked(lock, code) => return self.lock(pool, worker, lock, code),
             Op::Join(left, right) => {
                 // The left one is called, not queued.
                 let latch = self.latch(2, Waiter::Worker(pool, worker));

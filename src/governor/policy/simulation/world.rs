@@ -4,6 +4,7 @@ use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
 use super::Nanos;
+use super::blocking::Lock;
 use super::caller::Caller;
 use super::dice::{Dice, Weather};
 use super::hints::Hints;
@@ -73,6 +74,9 @@ pub(super) struct World {
     pub(super) callers: Vec<Caller>,
     pub(super) strangers: Vec<Stranger>,
     pub(super) latches: Vec<Latch>,
+    pub(super) locks: Vec<Lock>,
+    /// How long a worker must sleep to count as blocked.
+    pub(super) detect: Option<Nanos>,
     /// Copies of a job that share one call from outside, by the call.
     pub(super) visits: Vec<usize>,
     /// Whether each broadcast has been announced.
@@ -101,6 +105,8 @@ impl World {
             callers: Vec::new(),
             strangers: Vec::new(),
             latches: Vec::new(),
+            locks: Vec::new(),
+            detect: Knobs::default().detect,
             visits: Vec::new(),
             announcements: Vec::new(),
             hints: Hints::Right,
@@ -123,7 +129,8 @@ impl World {
         let terminate = self.latch(1, super::machine::Waiter::Nobody);
         let workers = (0..workers).map(|_| Worker::new(terminate)).collect::<Vec<_>>();
         let count = workers.len();
-        let pool_ = Pool::new(process, account, terminate, workers, anchored, Knobs::default());
+        let knobs = Knobs { detect: self.detect, ..Knobs::default() };
+        let pool_ = Pool::new(process, account, terminate, workers, anchored, knobs);
         self.pools.push(pool_);
         if anchored {
             self.anchor(pool);
@@ -177,6 +184,7 @@ impl World {
             Event::Caller(caller) => self.call(caller),
             Event::Stranger(stranger) => self.stranger_step(stranger),
         }
+        self.follow_loans();
         self.check();
         true
     }

@@ -1,0 +1,94 @@
+//! Giving a fund up around something that blocks.
+
+use std::cell::{Cell, RefCell};
+use std::sync::{Arc, Weak};
+
+use crate::governor::Governor;
+use crate::jobserver::Resigned;
+use crate::session::Loan;
+
+thread_local! {
+    /// The pool that this thread is a worker of, and its number there.
+    static HOME: RefCell<Option<(Weak<Governor>, usize)>> = const { RefCell::new(None) };
+    /// How many calls of [`blocking`] this thread is in.
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Notes that this thread is a worker, which may run jobs from now on.
+pub(crate) fn settle(governor: Weak<Governor>, worker: usize) {
+    HOME.set(Some((governor, worker)));
+}
+
+/// Runs `op`, which waits for something that is no job, while another worker uses the token.
+///
+/// On a worker of one of this crate's pools, what funds it (a token or the own slot) goes to a
+/// parked worker that may have something to do, else back. Afterwards the worker is funded again
+/// before any idle one is; until then the call does not return.
+///
+/// On a thread outside any pool that holds a [`Token`](crate::Token), or has
+/// [acquired](crate::session::acquire_thread) in a session, that goes back and is acquired again.
+/// Anywhere else, and within another call of `blocking`, `op` just runs: in a start or exit handler,
+/// on the thread of [`use_current_thread`](crate::ThreadPoolBuilder::use_current_thread), in a child
+/// made by `fork`.
+///
+/// `op` should run no jobs, since nothing pays for them, and it should not return with a lock held
+/// that other jobs wait for. If it does, they are seen to block (on Linux, after
+/// [`detect_blocking`](crate::ThreadPoolBuilder::detect_blocking)) or this worker goes on unfunded
+/// after 100 ms: slow, but no deadlock. A pool that is dropped meanwhile ends after `op` has.
+///
+/// ```
+/// use rayon_jobserver::{Jobserver, ThreadPoolBuilder, blocking};
+///
+/// let pool = ThreadPoolBuilder::new().num_threads(4).jobserver(Jobserver::new(0)).build()?;
+/// let (send, receive) = std::sync::mpsc::channel();
+/// // One job at a time, and yet one can wait for what another sends.
+/// let (got, sent) = pool.join(move || blocking(|| receive.recv()), move || send.send(42));
+/// assert_eq!((got, sent), (Ok(42), Ok(())));
+/// # Ok::<(), rayon_jobserver::BuildError>(())
+/// ```
+///
+/// # Panics
+///
+/// If `op` panics, with the same payload, when the worker is funded again.
+pub fn blocking<OP, R>(op: OP) -> R
+where
+    OP: FnOnce() -> R,
+{
+    let _absence = Absence::begin();
+    op()
+}
+
+/// Is about while its thread is in `blocking`: what is to be got back at the end of that.
+struct Absence {
+    home: Option<(Arc<Governor>, usize)>,
+    /// Of a thread outside any pool.
+    _outside: Option<(Resigned, Loan)>,
+}
+
+impl Absence {
+    fn begin() -> Self {
+        let depth = DEPTH.replace(DEPTH.get() + 1);
+        if depth > 0 {
+            return Absence { home: None, _outside: None };
+        }
+        let home = home();
+        let outside = home.is_none().then(|| (Resigned::here(), Loan::to_anybody()));
+        home.iter().for_each(|(governor, worker)| governor.blocked(*worker));
+        Absence { home, _outside: outside }
+    }
+}
+
+impl Drop for Absence {
+    fn drop(&mut self) {
+        DEPTH.set(DEPTH.get() - 1);
+        let home = self.home.take().filter(|(governor, _)| governor.home().is_here());
+        home.iter().for_each(|(governor, worker)| governor.unblocked(*worker));
+    }
+}
+
+/// The pool of the current thread, if it has one and is not the copy of a worker in a forked child.
+fn home() -> Option<(Arc<Governor>, usize)> {
+    let (governor, worker) = HOME.with_borrow(Clone::clone)?;
+    let governor = governor.upgrade().filter(|governor| governor.home().is_here())?;
+    Some((governor, worker))
+}

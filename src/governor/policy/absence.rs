@@ -1,0 +1,309 @@
+//! Workers without a fund that are not parked: they block in the program, or come back from that.
+
+use std::collections::VecDeque;
+
+use super::{Nanos, Orders, Phase, Policy, Stillness, Verdict, Wake};
+
+/// Where a worker is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Presence {
+    /// Parked, admitted or not started.
+    Here,
+    /// In a closure that it said would block.
+    Away,
+    /// Back from there, waiting for a fund.
+    Back,
+    /// Blocked without a word; its fund works for others.
+    Lent,
+    /// Was that, and runs although its fund is not back: an overcommit.
+    Loose,
+}
+
+/// The workers of one pool that block.
+#[derive(Debug)]
+pub(crate) struct Absences {
+    presence: Vec<Presence>,
+    /// How many are not [here](Presence::Here).
+    count: usize,
+    /// How many are [lent](Presence::Lent).
+    lent: usize,
+    /// Those who are to be funded before anybody else: `Back` or `Loose`, in the order in which
+    /// they came.
+    queue: VecDeque<(usize, Nanos)>,
+}
+
+impl Absences {
+    pub(crate) fn new(workers: usize) -> Self {
+        Absences {
+            presence: vec![Presence::Here; workers],
+            count: 0,
+            lent: 0,
+            queue: VecDeque::new(),
+        }
+    }
+
+    pub(super) fn any(&self) -> bool {
+        self.count > 0
+    }
+
+    pub(super) fn any_lent(&self) -> bool {
+        self.lent > 0
+    }
+
+    pub(super) fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Whether a worker is here, and so either parked, admitted or not started.
+    pub(super) fn is_here(&self, worker: usize) -> bool {
+        self.presence[worker] == Presence::Here
+    }
+
+    fn set(&mut self, worker: usize, presence: Presence) -> Presence {
+        let before = std::mem::replace(&mut self.presence[worker], presence);
+        let weigh = |presence, of| usize::from(presence == of);
+        self.count = self.count + weigh(before, Presence::Here) - weigh(presence, Presence::Here);
+        self.lent = self.lent + weigh(presence, Presence::Lent) - weigh(before, Presence::Lent);
+        if before == Presence::Loose {
+            self.queue.retain(|&(queued, _)| queued != worker);
+        }
+        before
+    }
+
+    fn enqueue(&mut self, now: Nanos, worker: usize, presence: Presence) {
+        self.set(worker, presence);
+        self.queue.push_back((worker, now));
+    }
+
+    /// The first who waits to be woken, and since when.
+    fn first_waiting(&self) -> Option<(usize, Nanos)> {
+        self.queue.iter().copied().find(|&(worker, _)| self.presence[worker] == Presence::Back)
+    }
+
+    /// The next to be funded, and whether it waits to be woken.
+    fn pop(&mut self) -> Option<(usize, bool)> {
+        let (worker, _) = self.queue.pop_front()?;
+        let before = self.set(worker, Presence::Here);
+        Some((worker, before == Presence::Back))
+    }
+
+    /// Empties the queue, and returns those who wait to be woken.
+    pub(super) fn dismiss(&mut self) -> Vec<usize> {
+        std::iter::from_fn(|| self.pop()).filter(|&(_, waits)| waits).map(|(it, _)| it).collect()
+    }
+}
+
+impl Policy {
+    /// A worker is about to block in the program.
+    pub(crate) fn blocked(&mut self, now: Nanos, worker: usize, out: &mut Orders) {
+        if self.ended {
+            return;
+        }
+        self.tally.absences += 1;
+        if self.absences.set(worker, Presence::Away) == Presence::Here {
+            self.roster.step(worker);
+            self.free(now, out);
+        }
+    }
+
+    /// It has done so: it goes on as soon as there is a fund for it, before anybody else.
+    pub(crate) fn unblocked(&mut self, now: Nanos, worker: usize, out: &mut Orders) -> Verdict {
+        // One that waited for jobs meanwhile has got a fund since.
+        if self.ended || self.absences.is_here(worker) {
+            return Verdict::Stay;
+        }
+        self.absences.enqueue(now, worker, Presence::Back);
+        out.take += 1;
+        self.pressing |= self.admitted == 0;
+        self.call_idle(now, out);
+        Verdict::Park
+    }
+
+    /// A worker without a fund took a probe: it has come back from what it blocked in and is idle,
+    /// or waits for jobs where it said it would only block. Says whether that is so.
+    pub(super) fn strays(
+        &mut self,
+        now: Nanos,
+        worker: usize,
+        nested: bool,
+        out: &mut Orders,
+    ) -> bool {
+        let stray = !self.absences.is_here(worker);
+        if stray {
+            if self.absences.set(worker, Presence::Here) != Presence::Loose {
+                self.tally.overcommits += 1;
+            }
+            self.roster.step(worker);
+            self.park(now, worker, nested);
+            if self.phase == Phase::Dormant {
+                self.end_if_over(out);
+            } else {
+                self.post(now, 1, out);
+            }
+        }
+        stray
+    }
+
+    /// What the funded workers and the lent ones do, as the system says. `still` is the answer
+    /// for one worker.
+    pub(crate) fn inspect(
+        &mut self,
+        now: Nanos,
+        mut still: impl FnMut(usize) -> Stillness,
+        out: &mut Orders,
+    ) {
+        let Some(detect) = self.knobs.detect else { return };
+        let (busy, first) = (self.all_busy(), detect / 2);
+        let mut pause = (self.inspect_pause * 2).clamp(first, 10 * detect);
+        let (mut blocked, mut starved) = (Vec::new(), false);
+        for worker in 0..self.workers {
+            match self.absences.presence[worker] {
+                Presence::Here if busy && self.runs(worker) => {
+                    let stillness = still(worker);
+                    if stillness != Stillness::Runs {
+                        pause = first;
+                    }
+                    starved |= stillness == Stillness::Starves;
+                    if stillness == Stillness::Blocked {
+                        blocked.push(worker);
+                    }
+                }
+                Presence::Lent => {
+                    if matches!(still(worker), Stillness::Runs | Stillness::Dozes) {
+                        self.tally.overcommits += 1;
+                        self.absences.enqueue(now, worker, Presence::Loose);
+                        out.take += 1;
+                        self.call_idle(now, out);
+                    }
+                }
+                // It blocks once more, and needs no fund meanwhile.
+                Presence::Loose if busy && still(worker) == Stillness::Blocked => {
+                    self.tally.lendings += 1;
+                    self.absences.set(worker, Presence::Lent);
+                }
+                Presence::Here | Presence::Away | Presence::Back | Presence::Loose => {}
+            }
+        }
+        // One that waits for a core may be idle, and about to take the probe: rayon wakes no other
+        // for that, and those that sleep may be idle, too.
+        if !starved {
+            blocked.into_iter().for_each(|worker| self.lend(now, worker, out));
+        }
+        self.inspect_pause = pause;
+        self.inspect_at = now + pause;
+    }
+
+    /// What funds a worker that blocks goes to others, if it is of use to any.
+    fn lend(&mut self, now: Nanos, worker: usize, out: &mut Orders) {
+        if self.roster.len() > 0 || self.absences.queued() > 0 || self.rival {
+            self.tally.lendings += 1;
+            self.absences.set(worker, Presence::Lent);
+            self.roster.step(worker);
+            self.free(now, out);
+        }
+    }
+
+    /// When the workers are to be looked at for whether they block.
+    pub(super) fn inspection(&self) -> Option<Nanos> {
+        let wanted = self.roster.len() > 0 || self.absences.queued() > 0 || self.rival;
+        let looks = (self.all_busy() && wanted) || self.absences.any_lent();
+        (looks && self.knobs.detect.is_some()).then_some(self.inspect_at)
+    }
+
+    /// When somebody who has come back has waited long enough where nobody can see the others
+    /// block: they may wait for what it holds.
+    pub(super) fn overdue(&self) -> Option<Nanos> {
+        let blind = self.knobs.detect.is_none();
+        let (_, since) = self.absences.first_waiting().filter(|_| blind)?;
+        Some(since + self.knobs.forbearance)
+    }
+
+    /// Lets everybody go on unfunded who is overdue.
+    pub(super) fn let_loose(&mut self, now: Nanos, out: &mut Orders) {
+        while self.overdue().is_some_and(|at| at <= now)
+            && let Some((worker, _)) = self.absences.first_waiting()
+        {
+            // It keeps its place in the queue.
+            self.absences.presence[worker] = Presence::Loose;
+            self.tally.overcommits += 1;
+            self.tally.loosened += 1;
+            out.wake.push((worker, Wake::Loose));
+        }
+    }
+
+    /// Funds whoever has come back, as far as there are funds.
+    pub(super) fn fund_returned(&mut self, now: Nanos, out: &mut Orders) {
+        while self.funds > self.admitted
+            && let Some(next) = self.absences.pop()
+        {
+            self.admit(now);
+            self.welcome(next, out);
+        }
+    }
+
+    /// The fund of a worker that has just parked goes to whoever came back first. Says whether
+    /// there was one.
+    pub(super) fn hand_to_returned(&mut self, now: Nanos, out: &mut Orders) -> bool {
+        let Some(next) = self.absences.pop() else { return false };
+        self.tally.handovers += 1;
+        self.welcome(next, out);
+        self.call_idle(now, out);
+        true
+    }
+
+    fn welcome(&mut self, (worker, waits): (usize, bool), out: &mut Orders) {
+        self.roster.step(worker);
+        if waits {
+            self.waking += 1;
+            out.wake.push((worker, Wake::Work));
+        }
+    }
+
+    /// The fund of an admitted worker that is one no more goes where it is of use, else back.
+    fn free(&mut self, now: Nanos, out: &mut Orders) {
+        if self.hand_to_returned(now, out) {
+            return;
+        }
+        // As long as another one is idle, no parked worker has anything to do.
+        let idle = self.phase == Phase::Slack && self.admitted > 1;
+        match if idle || self.rival { None } else { self.roster.take_best() } {
+            Some(next) => self.hand_over(now, next, out),
+            None => {
+                self.retire(now, out);
+                self.made_way = false;
+                if idle {
+                    self.probe_by(now + self.knobs.look.0);
+                }
+            }
+        }
+    }
+
+    /// Makes sure that whoever is idle says so.
+    fn call_idle(&mut self, now: Nanos, out: &mut Orders) {
+        if self.phase != Phase::Dormant && self.probes == 0 {
+            self.post(now, 1, out);
+        }
+    }
+
+    /// Whether no admitted worker is idle: an idle one sleeps as one does that blocks.
+    fn all_busy(&self) -> bool {
+        matches!(self.phase, Phase::Saturated { .. })
+    }
+
+    /// Whether a worker that is here is admitted.
+    pub(super) fn runs(&self, worker: usize) -> bool {
+        self.roster.is_outside(worker)
+    }
+
+    /// Whether some worker [is astray](Self::is_astray).
+    #[cfg(test)]
+    pub(super) fn strayed(&self) -> bool {
+        self.absences.any()
+    }
+
+    /// Whether a worker may run without a fund.
+    #[cfg(test)]
+    pub(super) fn is_astray(&self, worker: usize) -> bool {
+        matches!(self.absences.presence[worker], Presence::Lent | Presence::Loose)
+    }
+}

@@ -1,0 +1,75 @@
+//! What the pool wants of the ledger, and what becomes of what it gets.
+
+use super::{Nanos, Orders, Phase, Policy};
+use crate::jobserver::Demand;
+
+impl Policy {
+    /// Funds have come: `got` of the `asked` that an order to take was about, or what the ledger
+    /// granted of what the pool wants (`asked` is then 0).
+    pub(crate) fn supplied(&mut self, now: Nanos, asked: usize, got: usize, out: &mut Orders) {
+        self.funds += got;
+        self.fund_returned(now, out);
+        if self.funds > 0 && self.admitted == 0 && self.floor() == 1 && !self.ended {
+            match self.roster.take_best() {
+                Some(worker) => {
+                    self.wake(now, worker, out);
+                }
+                // No thread has come up yet: the first that does finds the fund.
+                None if self.unborn > 0 => return,
+                // Everybody blocks.
+                None => {}
+            }
+        }
+        if std::mem::take(&mut self.exploring)
+            && self.funds > self.admitted
+            && let Some(worker) = self.roster.take_best()
+        {
+            self.wake(now, worker, out);
+        }
+        if matches!(self.phase, Phase::Saturated { .. }) {
+            let room = (self.funds - self.admitted).min(self.roster.len());
+            for _ in 0..room {
+                if let Some(worker) = self.roster.take_best() {
+                    self.wake(now, worker, out);
+                }
+            }
+            if room > 0 {
+                self.growth.started(room);
+                self.phase = Phase::Listening { since: now };
+            } else if asked > 0 && self.roster.len() > 0 {
+                self.growth.ask(1);
+            }
+        }
+        let surplus = self.funds - self.admitted;
+        if surplus > 0 {
+            // Else the same token would come again at once, as long as the pool is not saturated.
+            self.growth.withdraw();
+            self.funds -= surplus;
+            out.give += surplus;
+        }
+    }
+
+    /// What the pool would take, were it offered.
+    pub(crate) fn demand(&self) -> Demand {
+        let (funds, starving) = match () {
+            () if self.ended => (0, false),
+            () if self.starves() => (self.absences.queued().max(1), self.pressing),
+            () => (self.growth.asked() + self.absences.queued(), false),
+        };
+        Demand { funds, starving, tokens_only: false }
+    }
+
+    /// Whether the pool needs a fund and has none.
+    pub(super) fn starves(&self) -> bool {
+        let usable = self.roster.len() > 0 || self.absences.queued() > 0 || self.unborn > 0;
+        usable && self.funds == 0 && self.floor() == 1
+    }
+
+    /// Adds workers to a saturated pool, as far as there are any.
+    pub(super) fn grow(&mut self, now: Nanos, out: &mut Orders) {
+        let parked = self.roster.len();
+        if parked > 0 && self.growth.due().is_some_and(|at| at <= now) {
+            out.take += self.growth.step().min(parked);
+        }
+    }
+}

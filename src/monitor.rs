@@ -1,0 +1,69 @@
+//! Waiting for what other jobs bring about, with the token given up.
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::blocking;
+
+/// Something that jobs share and wait for, such as the table of a compiler's memoised queries.
+///
+/// A worker that waits gives its token up, as in [`blocking`](crate::blocking()), and waits for a new
+/// one without the lock: neither can keep the other from being let go.
+///
+/// ```
+/// use rayon_jobserver::{Jobserver, Monitor, ThreadPoolBuilder};
+///
+/// let pool = ThreadPoolBuilder::new().num_threads(2).jobserver(Jobserver::new(0)).build()?;
+/// let answer = Monitor::new(None);
+/// let (asked, ()) = pool.join(
+///     || answer.wait_until(|answer| *answer),
+///     || answer.update(|answer| *answer = Some(42)),
+/// );
+/// assert_eq!(asked, 42);
+/// # Ok::<(), rayon_jobserver::BuildError>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct Monitor<T> {
+    state: Mutex<T>,
+    changed: Condvar,
+}
+
+impl<T> Monitor<T> {
+    /// Something to share.
+    pub const fn new(state: T) -> Self {
+        Monitor { state: Mutex::new(state), changed: Condvar::new() }
+    }
+
+    /// Changes what is shared, or looks at it, and has all who wait look again.
+    ///
+    /// # Panics
+    ///
+    /// If `change` panics, with the same payload. What it has changed by then stays.
+    pub fn update<R>(&self, change: impl FnOnce(&mut T) -> R) -> R {
+        let result = change(&mut self.state.lock());
+        self.changed.notify_all();
+        result
+    }
+
+    /// Waits until `look` finds what it looks for, and returns that.
+    ///
+    /// `look` is called under the lock, at once and after each [`update`](Monitor::update). It must
+    /// not wait itself.
+    ///
+    /// # Panics
+    ///
+    /// If `look` panics, with the same payload.
+    pub fn wait_until<R>(&self, mut look: impl FnMut(&mut T) -> Option<R>) -> R {
+        if let Some(found) = look(&mut self.state.lock()) {
+            return found;
+        }
+        blocking(|| {
+            let mut state = self.state.lock();
+            loop {
+                match look(&mut state) {
+                    Some(found) => return found,
+                    None => self.changed.wait(&mut state),
+                }
+            }
+        })
+    }
+}

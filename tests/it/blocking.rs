@@ -1,0 +1,253 @@
+//! Workers that block in the program.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Barrier, Condvar, Mutex, OnceLock, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use rayon::prelude::*;
+use rayon_jobserver::{Jobserver, ThreadPool, ThreadPoolBuilder, blocking};
+
+use crate::pools::{pool_on, settled};
+use crate::support::{Gauge, eventually, must_end, pool, virtual_core};
+
+/// Nothing is held any more, whatever was overcommitted.
+fn at_rest(jobserver: &Jobserver, tokens: usize) {
+    eventually("every token comes back", || jobserver.held() == 0);
+    assert_eq!(jobserver.available().expect("a local budget can be counted"), tokens);
+}
+
+#[test]
+fn what_blocks_makes_room_for_others() {
+    for (workers, tokens) in [(2, 0), (4, 0), (8, 1), (16, 3)] {
+        must_end(&format!("{workers} workers, {tokens} tokens"), move || {
+            let (gauge, jobserver) = (Gauge::default(), Jobserver::new(tokens));
+            let pool = pool_on(&jobserver, workers);
+            // So many that all of them are within `blocking` at once.
+            let meeting = Barrier::new(workers);
+            let each = |_: rayon_jobserver::BroadcastContext<'_>| {
+                gauge.leaf(|| virtual_core(Duration::from_micros(100)));
+                blocking(|| meeting.wait());
+                gauge.leaf(|| virtual_core(Duration::from_micros(100)));
+            };
+            pool.broadcast(each);
+            assert_eq!(gauge.total(), 2 * workers);
+            settled(&gauge, &jobserver, tokens, &[&pool]);
+        });
+    }
+}
+
+#[test]
+fn a_stream_of_blocking_jobs_keeps_the_budget() {
+    for tokens in [0, 1, 3] {
+        must_end(&format!("{tokens} tokens"), move || {
+            let (gauge, jobserver) = (Gauge::default(), Jobserver::new(tokens));
+            let pool = pool_on(&jobserver, 8);
+            let all = (0..200).into_par_iter().with_max_len(1);
+            pool.install(|| {
+                all.for_each(|_| {
+                    gauge.leaf(|| virtual_core(Duration::from_micros(50)));
+                    blocking(|| virtual_core(Duration::from_micros(300)));
+                    gauge.leaf(|| virtual_core(Duration::from_micros(50)));
+                });
+            });
+            assert_eq!(gauge.total(), 400);
+            settled(&gauge, &jobserver, tokens, &[&pool]);
+        });
+    }
+}
+
+#[test]
+fn calls_nest_and_panics_pass_through() {
+    for workers in [1, 3] {
+        must_end(&format!("{workers} workers"), move || {
+            let pool = pool(workers, 0);
+            assert_eq!(pool.install(|| blocking(|| blocking(|| 6) * 7)), 42);
+            let caught = catch_unwind(AssertUnwindSafe(|| {
+                pool.install(|| blocking(|| panic!("on purpose")));
+            }));
+            let payload = caught.expect_err("it panics");
+            assert_eq!(payload.downcast_ref(), Some(&"on purpose"));
+            assert_eq!(pool.install(|| 1), 1, "the pool goes on");
+            at_rest(pool.jobserver(), 0);
+        });
+    }
+}
+
+#[test]
+fn where_nothing_can_be_given_up_the_closure_just_runs() {
+    assert_eq!(blocking(|| 1), 1, "no worker");
+    let handled = std::sync::Arc::new(AtomicUsize::new(0));
+    let count = std::sync::Arc::clone(&handled);
+    let builder = ThreadPoolBuilder::new().num_threads(3).jobserver(Jobserver::new(1));
+    let again = std::sync::Arc::clone(&handled);
+    let handlers = builder
+        .start_handler(move |_| blocking(|| _ = count.fetch_add(1, Ordering::SeqCst)))
+        .exit_handler(move |_| blocking(|| _ = again.fetch_add(10, Ordering::SeqCst)));
+    drop(handlers.build().expect("three workers"));
+    eventually("all have started and ended", || handled.load(Ordering::SeqCst) == 33);
+}
+
+#[test]
+fn a_thread_outside_gives_its_token_up() {
+    must_end("two threads and one token", || {
+        let jobserver = Jobserver::new(1);
+        let token = jobserver.acquire();
+        assert!(jobserver.try_acquire().is_none());
+        blocking(|| {
+            let other = jobserver.clone();
+            let take = move || drop(other.acquire());
+            thread::spawn(take).join().expect("it gets the token");
+        });
+        assert!(jobserver.try_acquire().is_none(), "it is back");
+        drop(token);
+        at_rest(&jobserver, 1);
+
+        let token = jobserver.acquire();
+        blocking(|| drop(token));
+        at_rest(&jobserver, 1);
+    });
+}
+
+/// What waits within `blocking` for jobs of its pool is a worker like any other.
+#[test]
+fn jobs_within_a_blocking_closure_finish() {
+    for tokens in [0, 1] {
+        must_end(&format!("{tokens} tokens"), move || {
+            let pool = pool(3, tokens);
+            for _ in 0..50 {
+                let inner = || blocking(|| rayon::join(|| 1, || virtual_core(Duration::ZERO)));
+                let (one, ((), ())) = (1, pool.install(|| (inner().1, ())));
+                assert_eq!(one, 1);
+                let sum: i32 = pool.install(|| blocking(|| (0..64).into_par_iter().sum()));
+                assert_eq!(sum, 2016);
+            }
+            at_rest(pool.jobserver(), tokens);
+        });
+    }
+}
+
+#[test]
+fn a_pool_dropped_while_a_job_blocks_ends_after_it() {
+    must_end("the drop", || {
+        let (jobserver, (send, receive)) = (Jobserver::new(1), mpsc::channel());
+        let pool = pool_on(&jobserver, 2);
+        let (done, end) = mpsc::channel();
+        let (begun, begin) = mpsc::channel();
+        pool.spawn(move || {
+            let got: i32 = blocking(|| {
+                begun.send(()).expect("the test waits");
+                receive.recv().expect("the test sends")
+            });
+            done.send(got).expect("the test waits");
+        });
+        begin.recv().expect("the job begins");
+        drop(pool);
+        send.send(5).expect("the job waits");
+        assert_eq!(end.recv(), Ok(5));
+        at_rest(&jobserver, 1);
+    });
+}
+
+/// Something computed once, on whoever comes first, by a parallel loop, while others wait for it.
+#[test]
+fn a_lock_held_across_a_parallel_loop_is_no_deadlock() {
+    for tokens in [0, 1, 3] {
+        must_end(&format!("OnceLock, {tokens} tokens"), move || {
+            let pool = pool(4, tokens);
+            for _ in 0..5 {
+                let cell = OnceLock::new();
+                let leaves = || (0..8).into_par_iter().with_max_len(1);
+                let value = || {
+                    *cell.get_or_init(|| {
+                        leaves().for_each(|_| virtual_core(Duration::from_micros(50)));
+                        leaves().sum::<u32>()
+                    })
+                };
+                assert_eq!(pool.broadcast(|_| value()), [28; 4]);
+                assert_eq!(pool.broadcast(|_| blocking(|| *cell.wait())), [28; 4]);
+            }
+            at_rest(pool.jobserver(), tokens);
+        });
+        must_end(&format!("Mutex across blocking, {tokens} tokens"), move || {
+            let pool = pool(4, tokens);
+            let lock = Mutex::new(0);
+            for _ in 0..5 {
+                pool.broadcast(|_| {
+                    let mut count = lock.lock().expect("nobody panics");
+                    // It comes back with a lock that the funded ones wait for.
+                    blocking(|| virtual_core(Duration::from_micros(100)));
+                    *count += 1;
+                });
+            }
+            assert_eq!(*lock.lock().expect("nobody panics"), 20);
+            at_rest(pool.jobserver(), tokens);
+        });
+    }
+}
+
+fn meet(pool: &ThreadPool, parties: usize) {
+    let meeting = Barrier::new(parties);
+    pool.broadcast(|_| _ = meeting.wait());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn jobs_that_need_each_other_alive_meet_all_the_same() {
+    for (workers, tokens) in [(8, 0), (8, 3), (2, 0)] {
+        must_end(&format!("a barrier of {workers}, {tokens} tokens"), move || {
+            let pool = pool(workers, tokens);
+            meet(&pool, workers);
+            let stats = pool.stats();
+            assert!(stats.lendings > 0, "somebody blocked: {stats:?}");
+            assert!(stats.overcommits <= stats.lendings, "{stats:?}");
+            at_rest(pool.jobserver(), tokens);
+        });
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn two_pools_that_block_on_each_other_finish() {
+    must_end("two pools on the own slot", || {
+        let jobserver = Jobserver::new(0);
+        let pools = [pool_on(&jobserver, 2), pool_on(&jobserver, 2)];
+        for _ in 0..3 {
+            let turn = (Mutex::new(0), Condvar::new());
+            thread::scope(|scope| {
+                for (me, pool) in pools.iter().enumerate() {
+                    let turn = &turn;
+                    scope.spawn(move || {
+                        pool.install(|| {
+                            for round in 0..2 {
+                                let wanted = 2 * round + me;
+                                let now = turn.0.lock().expect("nobody panics");
+                                let wait = turn.1.wait_while(now, |now| *now != wanted);
+                                *wait.expect("nobody panics") += 1;
+                                turn.1.notify_all();
+                            }
+                        });
+                    });
+                }
+            });
+        }
+        at_rest(&jobserver, 0);
+    });
+}
+
+#[test]
+fn nothing_is_overcommitted_where_nobody_blocks() {
+    must_end("a busy pool", || {
+        let pool = pool(4, 1);
+        let busy = |index: u64| (0..20_000).fold(index, |sum, step| sum.wrapping_mul(31) ^ step);
+        for _ in 0..20 {
+            let sum = pool
+                .install(|| (0..200_u64).into_par_iter().map(busy).reduce(|| 0, u64::wrapping_add));
+            assert_ne!(sum, 1);
+        }
+        let stats = pool.stats();
+        assert_eq!((stats.lendings, stats.overcommits), (0, 0), "{stats:?}");
+        at_rest(pool.jobserver(), 1);
+    });
+}
