@@ -2,13 +2,15 @@
 //!
 //! `cargo bench --bench blocking` prints jobs a millisecond against what tokens, workers and cores
 //! allow: a job costs its computing time of a token and of a core, and all its time of a worker.
-//! Then two processes on one token take a file's lock in turns, with and without a word, and it
+//! Then as many workers meet at a barrier as there are, on the own slot alone, and it prints how
+//! long that takes. Then two processes on one token take a file's lock in turns, with and without a word, and it
 //! prints how long the longest round took.
 
 use std::fs::File;
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -58,6 +60,7 @@ fn main() {
         return take_turns(&PathBuf::from(file));
     }
     throughput();
+    barrier();
     file_lock();
 }
 
@@ -128,6 +131,24 @@ fn compute(time: Duration) {
     let mut sum = 0_u64;
     while used() - begin < time {
         (0..500).for_each(|step| sum = black_box(sum.wrapping_mul(31) ^ step));
+    }
+}
+
+fn barrier() {
+    println!("\na barrier in a broadcast, no token");
+    for workers in [2, 8, 32] {
+        let builder = ThreadPoolBuilder::new().num_threads(workers).jobserver(Jobserver::new(0));
+        let pool = builder.build().expect("a few workers");
+        let times = (0..ROUNDS).map(|_| {
+            let (begin, meeting) = (Instant::now(), Barrier::new(workers));
+            pool.broadcast(|_| _ = meeting.wait());
+            begin.elapsed().as_secs_f64() * 1e3
+        });
+        let worst = times.fold(0.0, f64::max);
+        let each = worst / (workers - 1) as f64;
+        println!(
+            "{workers:3} workers: worst {worst:8.3} ms, {each:.3} ms for each beyond the first"
+        );
     }
 }
 

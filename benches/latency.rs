@@ -20,7 +20,8 @@ const TRIALS: usize = 40;
 fn main() {
     let mine = Jobserver::new(TOKENS);
     let others = second_connection(&mine);
-    let pool = ThreadPoolBuilder::new().num_threads(WORKERS).jobserver(mine.clone()).build();
+    let pool = ThreadPoolBuilder::new().num_threads(WORKERS).jobserver(mine.clone());
+    let pool = pool.detect_blocking(None).build();
     let pool = pool.expect("16 workers");
     let owned = |job: &(dyn Fn() + Sync)| pool.install(job);
     tokens_back("owned pool", &mine, &others, &owned);
@@ -28,7 +29,7 @@ fn main() {
     drop(pool);
 
     let builder = ThreadPoolBuilder::new().num_threads(WORKERS).jobserver(mine.clone());
-    builder.build_global().expect("the first global pool");
+    builder.detect_blocking(None).build_global().expect("the first global pool");
     let bare = |job: &(dyn Fn() + Sync)| rayon::scope(|_| job());
     tokens_back("global pool, bare calls", &mine, &others, &bare);
     let all: Vec<_> = (0..TOKENS).map(|_| others.acquire()).collect();

@@ -42,7 +42,7 @@ fn virtual_core(time: Duration) {
 }
 
 fn child(file: PathBuf) -> Result<(), Box<dyn Error>> {
-    ThreadPoolBuilder::new().num_threads(TOKENS + 1).build_global()?;
+    ThreadPoolBuilder::new().num_threads(TOKENS + 1).detect_blocking(None).build_global()?;
     let trace = Trace::new(Some(file));
     rayon::scope(|_| {
         for _ in 0..ROUNDS {

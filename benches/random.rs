@@ -22,7 +22,8 @@ fn main() {
         let workers = 1 + random.below(48) as usize;
         let tokens = random.below(workers as u64 + 1) as usize;
         let jobserver = Jobserver::new(tokens);
-        let ours = ThreadPoolBuilder::new().num_threads(workers).jobserver(jobserver).build();
+        let ours = ThreadPoolBuilder::new().num_threads(workers).jobserver(jobserver);
+        let ours = ours.detect_blocking(None).build();
         let ours = ours.expect("a pool of at most 48 threads");
         for seed in group * PER_POOL..(group + 1) * PER_POOL {
             let mut random = Random::new(seed);

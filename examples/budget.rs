@@ -63,7 +63,9 @@ fn run() -> Result<ExitCode, Box<dyn Error>> {
 
 /// What a copy does: wide phases and serial ones in turns.
 fn work(options: &Options, trace: &Path) -> Result<(), Box<dyn Error>> {
-    ThreadPoolBuilder::new().num_threads(options.width()).build_global()?;
+    let builder = ThreadPoolBuilder::new().num_threads(options.width());
+    // A job that waits for the disk runs as far as the count below can tell.
+    builder.detect_blocking(None).build_global()?;
     if let Some(warning) = Jobserver::inherited().warning() {
         return Err(warning.to_string().into());
     }

@@ -43,7 +43,9 @@ fn virtual_core() {
 fn recipe() {
     let Some(file) = env::var_os(TRACE) else { return };
     let leaves = env::var(LEAVES).expect("set with the trace").parse().expect("a number");
-    ThreadPoolBuilder::new().build_global().expect("this process has no pool yet");
+    // Leaves sleep in place of cores.
+    let builder = ThreadPoolBuilder::new().detect_blocking(None);
+    builder.build_global().expect("this process has no pool yet");
     if let Some(warning) = Jobserver::inherited().warning() {
         // In one write, since the recipes of one make share its standard error.
         let line = format!("{warning}\n");

@@ -78,7 +78,7 @@ fn gated(shape: Shape) -> ThreadPool {
     // Passed on to a child that is never started, it is a real pipe, as in a build.
     jobserver.configure(&mut Command::new("true")).expect("a pipe can be made");
     let builder = ThreadPoolBuilder::new().num_threads(shape.workers).jobserver(jobserver);
-    builder.build().expect("ours builds a pool of this size")
+    builder.detect_blocking(None).build().expect("ours builds a pool of this size")
 }
 
 fn time(run: impl FnOnce()) -> Duration {

@@ -16,9 +16,21 @@ pub(crate) struct Seat {
 struct State {
     clock: Option<system::Clock>,
     record: Record,
-    /// What the thread had used up when it was last seen to have run, and when that was.
-    still: Option<(Duration, Nanos)>,
+    still: Option<Still>,
 }
+
+/// Since when a thread has not been seen to run.
+#[derive(Clone, Copy, Debug)]
+struct Still {
+    /// What it had used up by then.
+    cpu: Duration,
+    since: Nanos,
+    /// How often it was found asleep since.
+    looks: u32,
+}
+
+/// How often a worker must be found asleep. Once may be a machine that stood still as a whole.
+const LOOKS: u32 = 2;
 
 impl Seat {
     /// The current thread is this worker's.
@@ -50,25 +62,26 @@ impl Seat {
         let mut state = self.state.lock();
         let Some(clock) = state.clock.as_ref() else { return Stillness::Runs };
         let Some(cpu) = clock.read() else { return Stillness::Runs };
+        let sleeps = || clock.sleeps();
         match state.still {
-            Some((before, since)) if before == cpu => {
-                if !clock.sleeps() {
-                    state.still = Some((cpu, now));
-                    Stillness::Starves
-                } else if now - since < detect {
-                    Stillness::Sleeps
-                } else {
-                    Stillness::Blocked
+            Some(still) if still.cpu == cpu => {
+                if !sleeps() {
+                    state.still = Some(Still { cpu, since: now, looks: 0 });
+                    return Stillness::Starves;
                 }
+                let looks = still.looks + 1;
+                state.still = Some(Still { looks, ..still });
+                let long = now - still.since >= detect && looks >= LOOKS;
+                if long { Stillness::Blocked } else { Stillness::Sleeps }
             }
             before => {
                 // One that has hardly run may sleep by now, and run again by the next look, each
                 // time for a moment.
-                let idle = |(then, since): (Duration, Nanos)| {
-                    2 * (cpu - then).as_nanos() < u128::from(now - since)
+                let idle = |still: Still| {
+                    2 * (cpu.saturating_sub(still.cpu)).as_nanos() < u128::from(now - still.since)
                 };
-                let dozes = before.is_some_and(idle) && clock.sleeps();
-                state.still = Some((cpu, now));
+                let dozes = before.is_some_and(idle) && sleeps();
+                state.still = Some(Still { cpu, since: now, looks: 0 });
                 if dozes { Stillness::Dozes } else { Stillness::Runs }
             }
         }

@@ -125,7 +125,11 @@ fn end_beside_workers(ending: Ending) {
 
 fn builder() -> ThreadPoolBuilder {
     // One more than there are funds, so that a token is asked for to the very end.
-    ThreadPoolBuilder::new().num_threads(tokens() + 2).jobserver(Jobserver::inherited())
+    ThreadPoolBuilder::new()
+        .num_threads(tokens() + 2)
+        .jobserver(Jobserver::inherited())
+        // What it holds, it is to hold until the end.
+        .detect_blocking(None)
 }
 
 fn pool(builder: ThreadPoolBuilder) -> ThreadPool {

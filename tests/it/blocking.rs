@@ -12,6 +12,12 @@ use rayon_jobserver::{Jobserver, ThreadPool, ThreadPoolBuilder, blocking};
 use crate::pools::{pool_on, settled};
 use crate::support::{Gauge, eventually, must_end, pool, virtual_core};
 
+/// A pool that looks for workers that block without a word.
+fn watchful(jobserver: &Jobserver, workers: usize) -> ThreadPool {
+    let builder = ThreadPoolBuilder::new().num_threads(workers).jobserver(jobserver.clone());
+    builder.build().expect("a pool of a sane size can be built")
+}
+
 /// Nothing is held any more, whatever was overcommitted.
 fn at_rest(jobserver: &Jobserver, tokens: usize) {
     eventually("every token comes back", || jobserver.held() == 0);
@@ -170,20 +176,24 @@ fn a_lock_held_across_a_parallel_loop_is_no_deadlock() {
             }
             at_rest(pool.jobserver(), tokens);
         });
-        must_end(&format!("Mutex across blocking, {tokens} tokens"), move || {
-            let pool = pool(4, tokens);
-            let lock = Mutex::new(0);
-            for _ in 0..5 {
-                pool.broadcast(|_| {
-                    let mut count = lock.lock().expect("nobody panics");
-                    // It comes back with a lock that the funded ones wait for.
-                    blocking(|| virtual_core(Duration::from_micros(100)));
-                    *count += 1;
-                });
-            }
-            assert_eq!(*lock.lock().expect("nobody panics"), 20);
-            at_rest(pool.jobserver(), tokens);
-        });
+        for seen in [true, false] {
+            must_end(&format!("Mutex across blocking, {tokens} tokens"), move || {
+                // Seen to block in one round, and let loose in the other.
+                let jobserver = Jobserver::new(tokens);
+                let pool = if seen { watchful(&jobserver, 4) } else { pool(4, tokens) };
+                let lock = Mutex::new(0);
+                for _ in 0..5 {
+                    pool.broadcast(|_| {
+                        let mut count = lock.lock().expect("nobody panics");
+                        // It comes back with a lock that the funded ones wait for.
+                        blocking(|| virtual_core(Duration::from_micros(100)));
+                        *count += 1;
+                    });
+                }
+                assert_eq!(*lock.lock().expect("nobody panics"), 20);
+                at_rest(pool.jobserver(), tokens);
+            });
+        }
     }
 }
 
@@ -197,7 +207,7 @@ fn meet(pool: &ThreadPool, parties: usize) {
 fn jobs_that_need_each_other_alive_meet_all_the_same() {
     for (workers, tokens) in [(8, 0), (8, 3), (2, 0)] {
         must_end(&format!("a barrier of {workers}, {tokens} tokens"), move || {
-            let pool = pool(workers, tokens);
+            let pool = watchful(&Jobserver::new(tokens), workers);
             meet(&pool, workers);
             let stats = pool.stats();
             assert!(stats.lendings > 0, "somebody blocked: {stats:?}");
@@ -212,7 +222,7 @@ fn jobs_that_need_each_other_alive_meet_all_the_same() {
 fn two_pools_that_block_on_each_other_finish() {
     must_end("two pools on the own slot", || {
         let jobserver = Jobserver::new(0);
-        let pools = [pool_on(&jobserver, 2), pool_on(&jobserver, 2)];
+        let pools = [watchful(&jobserver, 2), watchful(&jobserver, 2)];
         for _ in 0..3 {
             let turn = (Mutex::new(0), Condvar::new());
             thread::scope(|scope| {
@@ -239,7 +249,7 @@ fn two_pools_that_block_on_each_other_finish() {
 #[test]
 fn nothing_is_overcommitted_where_nobody_blocks() {
     must_end("a busy pool", || {
-        let pool = pool(4, 1);
+        let pool = watchful(&Jobserver::new(1), 4);
         let busy = |index: u64| (0..20_000).fold(index, |sum, step| sum.wrapping_mul(31) ^ step);
         for _ in 0..20 {
             let sum = pool

@@ -16,7 +16,8 @@ const LEAF: Duration = Duration::from_micros(200);
 /// A pool of `workers` workers on a jobserver that others use too.
 pub(crate) fn pool_on(jobserver: &Jobserver, workers: usize) -> ThreadPool {
     let builder = ThreadPoolBuilder::new().num_threads(workers).jobserver(jobserver.clone());
-    builder.build().expect("a pool of a sane size can be built")
+    // Leaves sleep in place of cores.
+    builder.detect_blocking(None).build().expect("a pool of a sane size can be built")
 }
 
 /// Whatever ran has kept the budget and brought everything back.
@@ -238,11 +239,44 @@ fn threads_outside_any_pool_share_the_budget() {
 }
 
 #[test]
+fn a_hosts_client_is_shared_by_pools_and_threads_and_the_host() {
+    for tokens in [1, 3, 5] {
+        must_end(&format!("a client of {tokens} tokens"), move || {
+            let client = jobserver::Client::new(tokens).expect("a pipe");
+            let (gauge, jobserver) = (Gauge::default(), Jobserver::from_client(client.clone()));
+            let pools = [pool_on(&jobserver, 4), pool_on(&jobserver, 3)];
+            thread::scope(|scope| {
+                let (gauge, jobserver, client) = (&gauge, &jobserver, &client);
+                for _ in 0..2 {
+                    scope.spawn(move || {
+                        for _ in 0..20 {
+                            let _token = jobserver.acquire();
+                            gauge.leaf(|| virtual_core(LEAF));
+                        }
+                    });
+                }
+                scope.spawn(move || {
+                    for _ in 0..20 {
+                        let _token = client.acquire().expect("the pipe is sound");
+                        gauge.leaf(|| virtual_core(LEAF));
+                    }
+                });
+                for pool in &pools {
+                    scope.spawn(move || (0..20).for_each(|_| pool.install(|| leaves(gauge, 8))));
+                }
+            });
+            settled(&gauge, &jobserver, tokens, &pools.each_ref());
+        });
+    }
+}
+
+#[test]
 fn jobs_that_panic_lose_no_token() {
     must_end("panics", || {
         let (gauge, jobserver) = (Gauge::default(), Jobserver::new(3));
         let builder = ThreadPoolBuilder::new().num_threads(4).jobserver(jobserver.clone());
-        let pool = builder.panic_handler(|_| ()).build().expect("a small pool");
+        let pool =
+            builder.panic_handler(|_| ()).detect_blocking(None).build().expect("a small pool");
         for round in 0..50 {
             let all = (0..16).into_par_iter().with_max_len(1);
             let work = || {

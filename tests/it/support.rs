@@ -11,7 +11,8 @@ use rayon_jobserver::{Jobserver, ThreadPool, ThreadPoolBuilder};
 pub(crate) fn pool(workers: usize, tokens: usize) -> ThreadPool {
     let jobserver = Jobserver::new(tokens);
     let builder = ThreadPoolBuilder::new().num_threads(workers).jobserver(jobserver);
-    builder.build().expect("a pool of a sane size can be built")
+    // Leaves sleep in place of cores.
+    builder.detect_blocking(None).build().expect("a pool of a sane size can be built")
 }
 
 /// Counts how many jobs run at once.
