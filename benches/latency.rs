@@ -177,16 +177,36 @@ fn bare_broadcast() {
     report("global pool: bare broadcast over 16 workers, no token", times.collect());
 }
 
-/// What the whole process costs while its global pool has nothing to do.
+/// What the whole process costs while its global pool has nothing to do, and what a thread costs
+/// that does nothing but wake as often: on a virtual machine most of it is that.
 fn idle() {
-    let span = Duration::from_secs(5);
     leaf(Duration::from_secs(1));
+    let (share, rate) = cost();
+    let over = AtomicBool::new(false);
+    let (with_timer, _) = thread::scope(|scope| {
+        let timer = scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                thread::park_timeout(Duration::from_micros(18_500));
+            }
+        });
+        let both = cost();
+        over.store(true, Ordering::Relaxed);
+        timer.thread().unpark();
+        both
+    });
+    let timer = with_timer - share;
+    println!("idle global pool: {share:.3} % of a core, {rate:.1} context switches a second");
+    println!("a bare timer of 54 wake-ups a second: {timer:.3} % of a core");
+}
+
+/// The share of a core that the process uses, and its context switches a second.
+fn cost() -> (f64, f64) {
+    let span = Duration::from_secs(5);
     let (cpu, switches) = (cpu_time(), context_switches());
     leaf(span);
     let (cpu, switches) = (cpu_time() - cpu, context_switches() - switches);
     let share = cpu.as_secs_f64() / span.as_secs_f64() * 100.0;
-    let rate = switches as f64 / span.as_secs_f64();
-    println!("idle global pool: {share:.3} % of a core, {rate:.1} context switches a second");
+    (share, switches as f64 / span.as_secs_f64())
 }
 
 fn cpu_time() -> Duration {

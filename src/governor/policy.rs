@@ -109,6 +109,8 @@ pub(crate) struct Policy {
     /// Whoever took the last probe did so within a wait: what it waits for may be for others to
     /// run, though nobody outside waits with it.
     waiting: bool,
+    /// The only admitted worker has not said that it is idle: it may block in a job.
+    doubtful: bool,
     /// When the busy workers are looked at for whether they block, and the pause before that.
     inspect_at: Nanos,
     inspect_pause: Nanos,
@@ -157,6 +159,7 @@ impl Policy {
             press_at: 0,
             made_way: false,
             waiting: false,
+            doubtful: false,
             inspect_at: 0,
             inspect_pause: 0,
             rival: false,
@@ -244,6 +247,7 @@ impl Policy {
             return Verdict::Stay;
         }
         self.waiting = nested;
+        self.doubtful = false;
         // With no call from outside under way, whatever the worker did is over.
         let judged = if self.called() { judged } else { Judged::Quiet };
         // On a crowded machine a probe lies long before an idle worker gets to run: only one that
@@ -306,10 +310,7 @@ impl Policy {
                 self.post(now, more, out);
             } else {
                 self.settle(now);
-                if self.admitted == 1 {
-                    // The one that is left has not said that it is idle: it may block in a job.
-                    self.probe_by(now + self.knobs.tau);
-                }
+                self.doubtful = self.admitted == 1;
             }
             return Verdict::Park;
         }

@@ -43,7 +43,7 @@ pub(crate) struct Knobs {
     /// How long a worker that has blocked waits for a fund where no other can be seen to block.
     pub(crate) forbearance: Nanos,
     /// Beats without activity between two turns of a parked worker, the net under the sweeps: a
-    /// lookout that blocks in a job nobody announced is found out within a second.
+    /// lookout that blocks in a job nobody announced is found out within three seconds.
     pub(crate) rotation: u32,
 }
 
@@ -63,7 +63,7 @@ impl Default for Knobs {
             settle: 200 * MICROSECOND,
             detect: Some(10 * MILLISECOND),
             forbearance: 100 * MILLISECOND,
-            rotation: 48,
+            rotation: 128,
         }
     }
 }

@@ -96,8 +96,9 @@ impl Policy {
                 self.beat = (self.beat * 2).min(self.knobs.beat.1);
                 self.beat_at = now + self.beat;
                 self.quiet_beats += 1;
-                if self.waiting {
+                if self.waiting || self.doubtful {
                     // The wait may be over, and the worker asleep at top level since.
+                    self.doubtful = false;
                     self.post(now, 1, out);
                 } else if self.quiet_beats.is_multiple_of(self.knobs.rotation)
                     && self.roster.len() > 0
