@@ -41,7 +41,7 @@
 //!   where the kernel tells (Linux), after 10 ms. In the second case they run on when they wake, over
 //!   the budget, until the pool can pay for them: see [`Stats::overcommits`].
 //! - **Jobs that need several live workers**, such as those that meet at a barrier, get them in the
-//!   same way: about 10 ms for each beyond the tokens, on Linux. Elsewhere they wait for ever, as in
+//!   same way: 20 ms or less for each beyond the tokens, on Linux. Elsewhere they wait for ever, as in
 //!   stock rayon with fewer threads.
 //! - **Bare calls** into the global pool (`rayon::join` and all else that is not of this crate) are
 //!   noticed by a heartbeat. One worker takes them at once; others, and the copies of a
@@ -67,6 +67,7 @@
 //! | [`ThreadPoolBuilder`] | differs in | because |
 //! |---|---|---|
 //! | [`jobserver`] | is new | a pool must know whose tokens it runs on; by default [`Jobserver::inherited`] |
+//! | [`detect_blocking`] | is new | a worker that waits for something that is no job needs no token |
 //! | [`num_threads`] | it is a cap | no more than tokens + 1 workers run at once; all threads are started |
 //! | [`thread_name`], [`stack_size`], [`spawn_handler`] | nothing | |
 //! | [`start_handler`] | nothing: every thread calls it as it starts | a worker waits for its token after the handler |
@@ -97,6 +98,7 @@
 //! `ThreadPool::new`.
 //!
 //! [`jobserver`]: ThreadPoolBuilder::jobserver
+//! [`detect_blocking`]: ThreadPoolBuilder::detect_blocking
 //! [`num_threads`]: ThreadPoolBuilder::num_threads
 //! [`thread_name`]: ThreadPoolBuilder::thread_name
 //! [`stack_size`]: ThreadPoolBuilder::stack_size
