@@ -229,18 +229,64 @@ fn every_byte_comes_back_once_through_a_pipe() {
     assert_all_came_back(read, "pipe");
 }
 
+/// A fifo with the referee's tokens in it.
+fn referee(fifo: &Path) -> File {
+    let made = Command::new("mkfifo").arg(fifo).status().expect("mkfifo can be started");
+    assert!(made.success(), "mkfifo: {made}");
+    // Both ends at once, so that neither is waited for; and what is empty says so.
+    let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let referee = File::options().read(true).write(true).custom_flags(flags).open(fifo);
+    let mut referee = referee.expect("the fifo can be opened");
+    referee.write_all(TOKENS).expect("a fifo holds 16 bytes");
+    referee
+}
+
+/// Whether system calls can be made to fail here: `strace` is there and may trace.
+fn faults_can_be_injected() -> bool {
+    let traced = Command::new("strace").args(["-qq", "-e", "trace=none", "true"]).output();
+    traced.is_ok_and(|output| output.status.success())
+}
+
+#[test]
+fn every_byte_comes_back_once_although_reads_and_writes_fail() {
+    if !faults_can_be_injected() {
+        eprintln!("skipped: no strace that may trace");
+        return;
+    }
+    // Counted for each thread by itself.
+    let faults = [
+        "read:error=EINTR:when=1..3",
+        "read:error=EAGAIN:when=1..2",
+        "read:error=EIO:when=3",
+        "write:error=EINTR:when=1..2",
+        "write:error=EAGAIN:when=1..2",
+        "write:error=EIO:when=1",
+    ];
+    for fault in faults {
+        let folder = tempfile::tempdir().expect("there is room for temporary files");
+        let [trace, fifo, log] = ["trace", "fifo", "log"].map(|name| folder.path().join(name));
+        let referee = referee(&fifo);
+        let mut command = rerun("strace", &trace, 2 * TOKENS.len(), 1_000);
+        command.args(["-f", "-qq", "-e", "trace=read,write", "-P"]).arg(&fifo).arg("-o").arg(&log);
+        command.arg(format!("--inject={fault}")).arg(this_program());
+        command.args(["--exact", "recipe", "--nocapture"]);
+        command.env("MAKEFLAGS", format!("-j --jobserver-auth=fifo:{}", fifo.display()));
+        let output = command.output().expect("strace can be started");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{fault}: {stderr}");
+        assert_eq!(stderr, "", "{fault}");
+        assert_eq!(overlap(&trace).jobs, 1_000, "{fault}");
+        let log = fs::read_to_string(log).expect("strace has written its log");
+        assert!(log.contains("(INJECTED)"), "{fault}: nothing failed:\n{log}");
+        assert_all_came_back(referee, fault);
+    }
+}
+
 #[test]
 fn every_byte_comes_back_once_through_a_fifo() {
     let folder = tempfile::tempdir().expect("there is room for temporary files");
     let (trace, fifo) = (folder.path().join("trace"), folder.path().join("fifo"));
-    let made = Command::new("mkfifo").arg(&fifo).status().expect("mkfifo can be started");
-    assert!(made.success(), "mkfifo: {made}");
-    // Both ends at once, so that neither is waited for; and what is empty says so.
-    let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
-    let referee = File::options().read(true).write(true).custom_flags(flags).open(&fifo);
-    let mut referee = referee.expect("the fifo can be opened");
-    referee.write_all(TOKENS).expect("a fifo holds 16 bytes");
-
+    let referee = referee(&fifo);
     let leaves = (TOKENS.len() + 1) * LEAVES_A_WORKER;
     let mut command = rerun(this_program(), &trace, 2 * TOKENS.len(), leaves);
     command.args(["--exact", "recipe", "--nocapture"]);

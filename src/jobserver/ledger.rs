@@ -271,10 +271,12 @@ impl Ledger {
         let mut state = self.state.lock();
         state.closed = true;
         // First, or what is given back may be announced to our own broker.
-        self.source.leave();
-        for byte in state.out.drain_bytes() {
-            // Nobody is left to whom a failure could be told, and waiting again helps no more.
-            if self.source.put_at_last(byte).is_err() {
+        let announced = self.source.leave();
+        for byte in announced.into_iter().chain(state.out.drain_bytes()) {
+            // Nobody is left to whom a failure could be told.
+            let outcome = self.source.put_at_last(byte).or_else(|_| self.source.put_at_last(byte));
+            if outcome.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+                // Twice there was no room for as long as may be waited.
                 break;
             }
         }

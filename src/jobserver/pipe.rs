@@ -123,15 +123,14 @@ impl Pipe {
         }
     }
 
-    /// Leaves the queue of those who wait for a token.
-    pub(super) fn leave(&self) {
-        let Input::Reopened(read, queue) = &self.input else { return };
+    /// Leaves the queue of those who wait for a token. A token that may have been announced to us
+    /// is returned, to be written back and so announced to the next.
+    #[must_use]
+    pub(super) fn leave(&self) -> Option<u8> {
+        let Input::Reopened(read, queue) = &self.input else { return None };
         queue.close(read);
-        // Should a token have been announced to us that we shall not read, announce it again.
-        if let Ok(Some(byte)) = self.try_take() {
-            // Refused, there is nobody left to report it to.
-            let _ = self.put(byte);
-        }
+        // Where reading fails, nothing was announced.
+        self.try_take().ok().flatten()
     }
 
     /// Blocks until a token that found no room may find some, or the time is over; says which.

@@ -130,18 +130,16 @@ impl Source {
         }
     }
 
-    /// Makes way for other processes that wait for a token: this one is about to end.
-    pub(super) fn leave(&self) {
+    /// Makes way for other processes that wait for a token: this one is about to end. What is
+    /// returned is to be written back.
+    #[must_use]
+    pub(super) fn leave(&self) -> Option<u8> {
         match self {
-            Source::Local(local) => {
-                if let Some(shared) = local.shared.get() {
-                    shared.leave();
-                }
-            }
+            Source::Local(local) => local.shared.get()?.leave(),
             #[cfg(unix)]
             Source::Pipe(pipe) | Source::Client(Host { pipe: Some(pipe), .. }) => pipe.leave(),
             // Its waits cannot be withdrawn.
-            Source::Client(_) => {}
+            Source::Client(_) => None,
         }
     }
 
