@@ -88,7 +88,8 @@ impl Drop for Absence {
 
 /// The pool of the current thread, if it has one and is not the copy of a worker in a forked child.
 fn home() -> Option<(Arc<Governor>, usize)> {
-    let (governor, worker) = HOME.with_borrow(Clone::clone)?;
+    // While the thread ends, it is no worker any more.
+    let (governor, worker) = HOME.try_with(|home| home.borrow().clone()).ok()??;
     let governor = governor.upgrade().filter(|governor| governor.home().is_here())?;
     Some((governor, worker))
 }

@@ -57,8 +57,9 @@ pub(crate) struct Resigned(Vec<Arc<Held>>);
 impl Resigned {
     /// Gives up what the current thread holds.
     pub(crate) fn here() -> Self {
-        let mut all: Vec<_> =
-            HELD.with_borrow(|all| all.iter().filter_map(Weak::upgrade).collect());
+        let held = HELD.try_with(|all| all.borrow().iter().filter_map(Weak::upgrade).collect());
+        // Refused while the thread ends: what it still holds goes back at once.
+        let mut all: Vec<_> = held.unwrap_or_default();
         // In a forked child they are the parent's.
         all.retain(|held| held.ledger.home().is_here());
         for held in &all {
