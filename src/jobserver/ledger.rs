@@ -84,6 +84,11 @@ impl Ledger {
         if self.home.is_here() { self.state.lock().out.len() } else { 0 }
     }
 
+    /// Tokens this process has ever read.
+    pub(crate) fn taken(&self) -> u64 {
+        if self.home.is_here() { self.state.lock().out.ever_read() } else { 0 }
+    }
+
     /// Tokens that could not be written back, for another reason than that there was no room.
     pub(crate) fn losses(&self) -> usize {
         if !self.home.is_here() {

@@ -261,6 +261,21 @@ impl Jobserver {
         self.ledger.held()
     }
 
+    /// Tokens that this process has taken so far, by all its pools and threads. What is not
+    /// [held](Jobserver::held) of them has gone back. None in a child made by `fork`.
+    ///
+    /// ```
+    /// use rayon_jobserver::Jobserver;
+    ///
+    /// let jobserver = Jobserver::new(2);
+    /// let token = jobserver.acquire();
+    /// drop((token, jobserver.acquire()));
+    /// assert_eq!((jobserver.taken(), jobserver.held()), (2, 0));
+    /// ```
+    pub fn taken(&self) -> u64 {
+        self.ledger.taken()
+    }
+
     /// Tokens that could not be written back because the connection failed. Each is tried again
     /// whenever another one is given back.
     pub fn losses(&self) -> usize {

@@ -10,11 +10,13 @@ pub(super) struct Outstanding {
     opaque: usize,
     /// Those that nobody holds and that could not be written yet; counted above, too.
     unwritten: Vec<u8>,
+    /// How many were ever read.
+    read: u64,
 }
 
 impl Default for Outstanding {
     fn default() -> Self {
-        Outstanding { by_byte: [0; 256], opaque: 0, unwritten: Vec::new() }
+        Outstanding { by_byte: [0; 256], opaque: 0, unwritten: Vec::new(), read: 0 }
     }
 }
 
@@ -28,6 +30,11 @@ impl Outstanding {
 
     pub(super) fn add(&mut self, token: &RawToken) {
         *self.slot(token) += 1;
+        self.read += 1;
+    }
+
+    pub(super) fn ever_read(&self) -> u64 {
+        self.read
     }
 
     pub(super) fn remove(&mut self, token: &RawToken) {
@@ -75,6 +82,6 @@ mod tests {
         out.keep(b'b');
         assert_eq!((out.len(), out.kept()), (2, 1), "what is kept is still out");
         assert_eq!(out.drain_bytes(), b"ab");
-        assert_eq!((out.len(), out.kept()), (0, 0));
+        assert_eq!((out.len(), out.kept(), out.ever_read()), (0, 0, 3));
     }
 }
