@@ -2,16 +2,16 @@
 //!
 //! `README.md` in this folder tells the protocol.
 
+mod alarm;
 pub(crate) mod policy;
 mod purse;
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crossbeam_utils::CachePadded;
-use crossbeam_utils::sync::{Parker as ThreadParker, Unparker};
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::blocking;
@@ -20,6 +20,7 @@ use crate::gate::depth::{self, Attendant};
 use crate::gate::{Parker, run_own_jobs};
 use crate::jobserver::{Demand, Fund, Holder, Home, Ledger};
 use crate::observe::Stats;
+use alarm::{Alarm, Bed};
 use policy::{Knobs, Nanos, Orders, Policy, Ran, Sighting, Verdict, Wake};
 use purse::Purse;
 
@@ -41,7 +42,7 @@ pub(crate) struct Governor {
     ledger: Arc<Ledger>,
     /// In a forked child nothing here is touched, the lock least of all.
     home: Home,
-    unparker: Unparker,
+    alarm: Alarm,
     /// A rival starves: look at the market although no deadline has come.
     nudged: AtomicBool,
     born: Instant,
@@ -55,10 +56,14 @@ struct State {
     demand: Demand,
     /// Probes that the governor's thread is to post.
     posts: usize,
-    /// Until when the governor's thread means to sleep; `None` while it is awake or for good.
+    /// Until when the governor's thread means to sleep; `None` while it is awake.
     asleep_until: Option<Nanos>,
     watch: Watch,
 }
+
+/// An alarm that would go off sooner than this, and for nothing, is worth the system call that puts
+/// it off.
+const SOON: Nanos = 100_000;
 
 /// What is left to do once the state is released.
 #[must_use]
@@ -71,7 +76,7 @@ struct Afterwards {
 /// The part of a governor that its own thread owns.
 pub(crate) struct Driver {
     governor: Arc<Governor>,
-    parker: ThreadParker,
+    bed: Bed,
 }
 
 impl Governor {
@@ -85,7 +90,7 @@ impl Governor {
         ledger: &Arc<Ledger>,
         start_hook: Option<StartHook>,
     ) -> Driver {
-        let parker = ThreadParker::new();
+        let (bed, alarm) = alarm::new();
         let governor = Arc::new(Governor {
             state: Mutex::new(State {
                 policy: Policy::new(workers, anchored, knobs),
@@ -101,14 +106,14 @@ impl Governor {
             start_hook,
             ledger: Arc::clone(ledger),
             home: ledger.home(),
-            unparker: parker.unparker().clone(),
+            alarm,
             nudged: AtomicBool::new(false),
             born: Instant::now(),
             detect: knobs.detect,
         });
         let holder: Arc<dyn Holder> = Arc::clone(&governor) as _;
         governor.state.lock().purse.open(&holder);
-        Driver { governor, parker }
+        Driver { governor, bed }
     }
 
     /// Notes that a call or job from outside begins; it ends when the guard is dropped.
@@ -229,11 +234,18 @@ impl Governor {
         }
         let give = purse.withdraw(std::mem::take(&mut orders.give));
         debug_assert_eq!(purse.len(), policy.funds(), "the purse and the policy disagree");
-        let earlier = match (policy.deadline(), *asleep_until) {
-            (Some(deadline), Some(until)) => deadline < until,
-            _ => false,
-        };
-        let ring = *posts > 0 || earlier || policy.ended();
+        let mut ring = *posts > 0 || policy.ended();
+        if !ring && let Some(until) = *asleep_until {
+            let deadline = policy.deadline();
+            let at = deadline.unwrap_or(Nanos::MAX);
+            let (earlier, in_vain) = (at < until, at > until && until < now + SOON);
+            if self.alarm.is_timer() && (earlier || in_vain) {
+                self.alarm.set(deadline.map(|at| at.saturating_sub(now)));
+                *asleep_until = Some(at);
+            } else {
+                ring = earlier;
+            }
+        }
         Afterwards { wake: std::mem::take(&mut orders.wake), give, ring }
     }
 
@@ -244,7 +256,7 @@ impl Governor {
         }
         give.into_iter().for_each(|fund| self.ledger.give(fund));
         if ring {
-            self.unparker.unpark();
+            self.alarm.ring();
         }
     }
 
@@ -323,7 +335,7 @@ impl Holder for Governor {
 
     fn nudge(&self) {
         self.nudged.store(true, Ordering::Release);
-        self.unparker.unpark();
+        self.alarm.ring();
     }
 }
 
@@ -344,17 +356,12 @@ impl Driver {
     /// injector.
     pub(crate) fn run(self, post: Post) {
         sharpen_timers();
-        while let Some(until) = self.round(&post) {
-            match until {
-                Some(at) => {
-                    self.parker.park_deadline(self.governor.born + Duration::from_nanos(at));
-                }
-                None => self.parker.park(),
-            }
+        while let Some(after) = self.round(&post) {
+            self.governor.alarm.sleep(&self.bed, after);
         }
     }
 
-    /// Does what is due and says until when to sleep, or `None` if the pool has ended.
+    /// Does what is due and says how long to sleep, or `None` if the pool has ended.
     fn round(&self, post: &Post) -> Option<Option<Nanos>> {
         let governor = &*self.governor;
         loop {
@@ -371,16 +378,19 @@ impl Driver {
             afterwards.give.extend(exchanged);
             let posts = std::mem::take(&mut state.posts);
             let deadline = state.policy.deadline();
+            let after = deadline.map(|at| at.saturating_sub(now));
             if posts > 0 {
                 state.watch.unsettle();
             } else {
                 state.asleep_until = Some(deadline.unwrap_or(Nanos::MAX));
+                // Under the lock, or it would undo what others set meanwhile.
+                governor.alarm.set(after);
             }
             drop(state);
             let Afterwards { wake, give, ring: _ } = afterwards;
             governor.follow_up(Afterwards { wake, give, ring: false });
             if posts == 0 {
-                return Some(deadline);
+                return Some(after);
             }
             (0..posts).for_each(|_| post());
         }

@@ -81,6 +81,9 @@ pub(crate) struct Policy {
     sweep_to: u64,
     /// Since when parked workers wait for a turn, or the last sweep began.
     unswept_since: Nanos,
+    /// When the last sweep began, and whether it has found nothing.
+    swept_at: Nanos,
+    barren: bool,
     /// Turns under way.
     turning: usize,
     /// The next sweep is a single turn, of the worker parked longest.
@@ -88,6 +91,8 @@ pub(crate) struct Policy {
     /// A broadcast was announced, or may have been what a lookout ran: sweep without waiting.
     broadcast: bool,
     growth: Growth,
+    /// Whoever took the last probe had been busy before.
+    lively: bool,
     /// The funds that were just ordered are for one more worker of a pool that is not saturated.
     exploring: bool,
     release: Release,
@@ -142,10 +147,13 @@ impl Policy {
             epoch: 1,
             sweep_to: 0,
             unswept_since: 0,
+            swept_at: 0,
+            barren: false,
             turning: 0,
             rotate: false,
             broadcast: false,
             growth: Growth::new(knobs.backoff),
+            lively: false,
             exploring: false,
             release: Release::default(),
             probe_at: None,
@@ -206,7 +214,15 @@ impl Policy {
             // The call may need more workers than are admitted. Calls may come by the thousand a
             // second, so that not each of them is worth a probe.
             Phase::Slack if self.roster.len() > 0 => {
-                self.probe_by(now.max(self.last_post + self.knobs.look.0));
+                let (first, longest) = self.knobs.look;
+                let pause = match (self.growth.asked(), self.admitted) {
+                    (0, _) => first,
+                    // No token is to be had, and one that comes will be offered. Only whether the
+                    // sole worker blocks is left to find out.
+                    (_, 1) => longest,
+                    _ => return,
+                };
+                self.probe_by(now.max(self.last_post + pause));
             }
             Phase::Slack | Phase::Listening { .. } | Phase::Saturated { .. } => {}
         }
@@ -249,7 +265,13 @@ impl Policy {
         self.waiting = nested;
         self.doubtful = false;
         // With no call from outside under way, whatever the worker did is over.
-        let judged = if self.called() { judged } else { Judged::Quiet };
+        let judged = match judged {
+            _ if !self.called() => Judged::Quiet,
+            Judged::Slept if self.engaged > 0 || !self.release.surveyed() => Judged::Active,
+            Judged::Slept => Judged::Quiet,
+            judged => judged,
+        };
+        self.lively = judged != Judged::Quiet;
         // On a crowded machine a probe lies long before an idle worker gets to run: only one that
         // did run was busy.
         let worked = self.probe_has_matured(now) && judged != Judged::Quiet;
@@ -257,7 +279,12 @@ impl Policy {
             self.look = self.knobs.look.0;
         }
         match judged {
-            Judged::Active => self.touch(now),
+            Judged::Active => {
+                if self.release.pending() > 0 {
+                    self.release.refuted();
+                }
+                self.touch(now);
+            }
             Judged::Unknown if worked && self.engaged > 0 => self.touch(now),
             Judged::Unknown if self.probe_has_lain_long(now) => self.touch(now),
             Judged::Unknown if worked => {
@@ -265,7 +292,7 @@ impl Policy {
                 self.epoch += 1;
                 self.release.postpone(now + self.knobs.patience.0);
             }
-            Judged::Unknown | Judged::Quiet => {}
+            Judged::Unknown | Judged::Quiet | Judged::Slept => {}
         }
         if worked || !nested {
             self.roster.progressed(worker);
@@ -315,9 +342,13 @@ impl Policy {
             return Verdict::Park;
         }
         let busy = judged != Judged::Quiet && !worked;
-        if busy && market.lying > 0 && self.roster.len() > 0 && self.growth.explores(now) {
-            self.exploring = true;
-            out.take += 1;
+        if busy && self.roster.len() > 0 && self.growth.asked() == 0 {
+            if market.lying == 0 {
+                self.growth.ask(1);
+            } else if self.growth.explores(now) {
+                self.exploring = true;
+                out.take += 1;
+            }
         }
         self.settle(now);
         Verdict::Stay
@@ -453,7 +484,7 @@ impl Policy {
     /// How long idle tokens are kept that others may want.
     fn patience(&self) -> Nanos {
         let (without, within) = self.knobs.patience;
-        if self.engaged > 0 { within } else { without }
+        if self.engaged > 0 { self.release.patience(within).min(self.knobs.hold) } else { without }
     }
 
     /// Whether all that is left of the pool is one worker that must not be parked.
@@ -497,7 +528,7 @@ impl Policy {
 
     /// Plans the next look of a slack pool for saturation, if there is anybody to add.
     fn listen_later(&mut self, now: Nanos) {
-        if self.admitted > 1 && self.roster.len() > 0 {
+        if self.admitted > 1 && self.roster.len() > 0 && self.growth.asked() == 0 {
             self.probe_by(now + self.look);
             self.look = (self.look * 2).min(self.knobs.look.1);
         }

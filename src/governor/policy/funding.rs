@@ -20,13 +20,22 @@ impl Policy {
                 None => {}
             }
         }
-        if std::mem::take(&mut self.exploring)
+        if asked > 0 && got == 0 {
+            self.release.missed(self.funds);
+        }
+        let saturated = matches!(self.phase, Phase::Saturated { .. });
+        // Offered to a pool that has wanted it for a while but is not saturated just now.
+        let offered = asked == 0 && !saturated && self.growth.asked() > 0;
+        let explores = std::mem::take(&mut self.exploring)
+            || (offered && self.lively && self.growth.explores(now));
+        if explores
             && self.funds > self.admitted
             && let Some(worker) = self.roster.take_best()
         {
+            self.growth.withdraw();
             self.wake(now, worker, out);
         }
-        if matches!(self.phase, Phase::Saturated { .. }) {
+        if saturated {
             let room = (self.funds - self.admitted).min(self.roster.len());
             for _ in 0..room {
                 if let Some(worker) = self.roster.take_best() {
@@ -46,6 +55,9 @@ impl Policy {
             self.growth.withdraw();
             self.funds -= surplus;
             out.give += surplus;
+        }
+        if offered && self.phase == Phase::Slack {
+            self.listen_later(now);
         }
     }
 

@@ -37,7 +37,7 @@ impl Growth {
     /// sections shorter than it takes a probe to mature. If so, the next time comes after a pause
     /// that doubles: what is of use stays, and what is not need not be tried soon again.
     pub(crate) fn explores(&mut self, now: Nanos) -> bool {
-        if self.asked > 0 || now < self.explore_at {
+        if now < self.explore_at {
             return false;
         }
         self.explore_at = now + self.explore_pause;

@@ -28,6 +28,8 @@ pub(crate) enum Wake {
 pub(crate) enum Judged {
     /// It ran for a good part of that time: a probe between two short jobs does not make it idle.
     Active,
+    /// It hardly ran, and slept as often as one whose jobs wait.
+    Slept,
     /// It hardly ran.
     Quiet,
     /// It was last seen too long ago to tell. The next probe will.

@@ -14,6 +14,11 @@ const BRIEF: Nanos = 500 * MICROSECOND;
 /// the first would pass for a job.
 const MOMENT: Nanos = 50 * MICROSECOND;
 
+/// Jobs that wait put a worker to sleep so often, and at this rate: an idle one sleeps once between
+/// two probes, and once more each time it was woken for something that another took.
+const SLEEPS: i64 = 3;
+const SLEEP_EVERY: Nanos = 2_000 * MICROSECOND;
+
 /// What a worker runs at most to take a probe and go back to sleep.
 const PROBE_COST: Nanos = 100 * MICROSECOND;
 
@@ -30,6 +35,8 @@ pub(crate) struct Usage {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Record {
     seen: Option<Usage>,
+    /// When it last took a probe, and how often it had gone to sleep by then.
+    slept: Option<(Nanos, i64)>,
     judged: Option<(Nanos, Judged)>,
 }
 
@@ -41,15 +48,27 @@ impl Record {
 
     /// Judges what a worker that took a probe has done since it was last seen.
     ///
-    /// A fifth of the time counts as active, and so do four sleeps: a leaf that waits rather than
-    /// computes is no less a job.
+    /// A fifth of the time counts as active. Sleeps count since the worker's last probe, surveyed
+    /// or not: a leaf that waits rather than computes is no less a job.
     pub(crate) fn judge(&mut self, usage: Usage) -> Judged {
         let judged = match self.judged {
             Some((at, judged)) if usage.at - at < MOMENT => judged,
+            _ if self.sleeps_like_a_job(usage) => {
+                self.seen = Some(usage);
+                Judged::Slept
+            }
             _ => self.seen.replace(usage).map_or(Judged::Unknown, |earlier| usage.since(earlier)),
         };
+        self.slept = usage.sleeps.map(|sleeps| (usage.at, sleeps));
         self.judged = Some((usage.at, judged));
         judged
+    }
+
+    fn sleeps_like_a_job(&self, usage: Usage) -> bool {
+        let (Some((at, before)), Some(sleeps)) = (self.slept, usage.sleeps) else { return false };
+        let (elapsed, slept) = (usage.at.saturating_sub(at), sleeps - before);
+        let often = Nanos::try_from(slept).is_ok_and(|slept| elapsed <= slept * SLEEP_EVERY);
+        elapsed >= BRIEF && slept >= SLEEPS && often
     }
 }
 
@@ -57,12 +76,11 @@ impl Usage {
     fn since(self, earlier: Usage) -> Judged {
         let elapsed = self.at.saturating_sub(earlier.at);
         let ran = self.cpu.saturating_sub(earlier.cpu);
-        let sleeps = self.sleeps.zip(earlier.sleeps).map_or(0, |(now, then)| now - then);
-        if sleeps <= 4 && ran <= PROBE_COST {
+        if ran <= PROBE_COST {
             Judged::Quiet
         } else if !(BRIEF..FRESH).contains(&elapsed) {
             Judged::Unknown
-        } else if sleeps > 4 || ran * 5 > elapsed {
+        } else if ran * 5 > elapsed {
             Judged::Active
         } else {
             Judged::Quiet
@@ -92,6 +110,21 @@ mod tests {
         assert_eq!(judge(usage(0, 0), usage(300, 250)), Judged::Unknown, "too short to tell");
         assert_eq!(judge(usage(0, 0), usage(9_000, 300)), Judged::Unknown, "too long ago");
         assert_eq!(judge(usage(0, 0), usage(9_000, 90)), Judged::Quiet, "however long ago");
+    }
+
+    #[test]
+    fn a_worker_whose_jobs_wait_is_told_by_its_sleeps_since_its_last_probe() {
+        let seen = |at, sleeps| Usage { sleeps: Some(sleeps), ..usage(at, 0) };
+        let after = |later| {
+            let mut record = Record::default();
+            record.judge(seen(0, 10));
+            record.survey(usage(3_500, 0));
+            record.judge(later)
+        };
+        assert_eq!(after(seen(5_000, 13)), Judged::Slept);
+        assert_eq!(after(seen(5_000, 12)), Judged::Quiet, "woken in passing");
+        assert_eq!(after(seen(7_000, 13)), Judged::Quiet, "too seldom");
+        assert_eq!(after(seen(400, 19)), Judged::Quiet, "too short to tell");
     }
 
     #[test]

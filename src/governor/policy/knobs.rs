@@ -19,6 +19,11 @@ pub(crate) struct Knobs {
     pub(crate) hold: Nanos,
     /// How long after giving a token back the policy looks whether somebody took it.
     pub(crate) canary: Nanos,
+    /// How long the workers are watched for activity before tokens go back within a call. Long
+    /// enough for a wide phase or two of a loop of phases, and below what [`Judged`] goes by.
+    ///
+    /// [`Judged`]: super::Judged
+    pub(crate) window: Nanos,
     /// First and longest pause after an added worker found nothing to do.
     pub(crate) backoff: (Nanos, Nanos),
     /// Bounds of the pause between two looks of a parked nested worker at its latch.
@@ -54,6 +59,7 @@ impl Default for Knobs {
             patience: (MILLISECOND / 2, 5 * MILLISECOND),
             hold: 20 * MILLISECOND,
             canary: 150 * MICROSECOND,
+            window: MILLISECOND + MILLISECOND / 2,
             backoff: (200 * MICROSECOND, 8 * MILLISECOND),
             recheck: (50 * MICROSECOND, 4 * MILLISECOND),
             look: (500 * MICROSECOND, 4 * MILLISECOND),

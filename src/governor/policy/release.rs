@@ -12,7 +12,17 @@ pub(crate) struct Release {
     not_before: Nanos,
     /// Whether the workers were looked at since the pool went slack.
     surveyed: bool,
+    /// Whether the tokens that went back in this slack lay untouched when last looked at, if any
+    /// went back.
+    canary: Option<bool>,
+    /// The funds at hand before tokens went back the last time.
+    before: usize,
+    /// How often patience has doubled, since tokens were last seen to be wanted by others.
+    doublings: u32,
 }
+
+/// Doublings of the patience at most.
+const MOST: u32 = 2;
 
 /// Probes of one round that lie in the injector at once. More would wake more workers than run at
 /// once on a small machine, and none of them in time.
@@ -33,6 +43,10 @@ impl Release {
         self.pending.min(BURST).saturating_sub(posted)
     }
 
+    pub(crate) fn surveyed(&self) -> bool {
+        self.surveyed
+    }
+
     /// Whether the workers are to be looked at first, and if so, notes that they are: idle tokens
     /// are looked at again at `at`, and who has not run by then is idle.
     pub(crate) fn survey(&mut self, at: Nanos) -> bool {
@@ -44,19 +58,49 @@ impl Release {
         true
     }
 
+    /// How long idle tokens are kept within a call, if it is `first` where others are known to
+    /// want them: giving back what nobody wants costs the next phase a worker until it is fetched,
+    /// and to ask workers that prove busy costs them a moment.
+    pub(crate) fn patience(&self, first: Nanos) -> Nanos {
+        first << self.doublings
+    }
+
+    /// A worker that was asked to give way proved busy.
+    pub(crate) fn refuted(&mut self) {
+        self.doublings = (self.doublings + 1).min(MOST);
+    }
+
+    /// Tokens were not to be had, with so many funds at hand.
+    pub(crate) fn missed(&mut self, funds: usize) {
+        if funds < self.before {
+            self.doublings = 0;
+        }
+    }
+
     /// Begins a round twice as large as the one before, of at most `spare` tokens.
-    pub(crate) fn next_round(&mut self, spare: usize) {
+    pub(crate) fn next_round(&mut self, spare: usize, funds: usize) {
+        match self.canary.replace(false) {
+            Some(_) => self.doublings = 0,
+            None => self.before = funds,
+        }
         self.round = (self.round * 2).clamp(1, spare);
         self.pending = self.round;
     }
 
     /// Begins a round of all `spare` tokens.
-    pub(crate) fn everything(&mut self, spare: usize) {
+    pub(crate) fn everything(&mut self, spare: usize, funds: usize) {
+        if self.canary.is_none() {
+            self.canary = Some(false);
+            self.before = funds;
+        }
         self.pending = spare;
     }
 
     /// Nobody took the last token that went back: keep the others until `at`.
     pub(crate) fn postpone(&mut self, at: Nanos) {
+        if let Some(lies) = &mut self.canary {
+            *lies = true;
+        }
         self.round = 0;
         self.not_before = at;
     }
@@ -74,6 +118,44 @@ impl Release {
 
     /// The pool is active: start over.
     pub(crate) fn reset(&mut self) {
-        *self = Release::default();
+        if self.canary == Some(true) {
+            self.doublings = (self.doublings + 1).min(MOST);
+        }
+        let Release { doublings, before, .. } = *self;
+        *self = Release { doublings, before, ..Release::default() };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patience_doubles_while_nobody_wants_what_goes_back() {
+        let mut release = Release::default();
+        let mut slack = |lies: bool| {
+            release.next_round(3, 4);
+            if lies {
+                release.postpone(7)
+            } else {
+                release.next_round(2, 3)
+            }
+            release.reset();
+            release.patience(5)
+        };
+        assert_eq!([slack(true), slack(true), slack(true)], [10, 20, 20]);
+        assert_eq!([slack(false), slack(true)], [5, 10], "somebody took one");
+    }
+
+    #[test]
+    fn patience_is_short_again_once_tokens_do_not_come_back() {
+        let mut release = Release::default();
+        release.refuted();
+        release.everything(3, 4);
+        release.reset();
+        release.missed(4);
+        assert_eq!(release.patience(5), 10, "all the pool ever had are at hand");
+        release.missed(3);
+        assert_eq!(release.patience(5), 5);
     }
 }

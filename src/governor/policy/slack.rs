@@ -33,8 +33,14 @@ impl Policy {
         if self.draining {
             return self.release.not_before();
         }
-        let patience = self.slack_since + self.patience();
-        patience.max(self.release.not_before())
+        let survey = if self.release.surveyed() { 0 } else { self.window() };
+        let due = self.slack_since + self.patience() - survey;
+        due.max(self.release.not_before())
+    }
+
+    /// For how long the workers are watched, from the survey on, before idle tokens go back.
+    fn window(&self) -> Nanos {
+        if self.engaged > 0 { self.knobs.window } else { 0 }
     }
 
     /// What a slack pool does when its time has come.
@@ -59,16 +65,16 @@ impl Policy {
     /// What becomes of tokens that have been idle for a while.
     fn give_way(&mut self, now: Nanos, market: Market, out: &mut Orders) {
         self.growth.withdraw();
-        if self.called() && self.release.survey(now + self.knobs.canary) {
+        if self.called() && self.release.survey(now + self.window().max(self.knobs.canary)) {
             out.survey = true;
             return;
         }
         let spare = self.admitted - self.floor();
         let until = self.slack_since + self.knobs.hold;
         if self.draining || now >= until {
-            self.release.everything(spare);
+            self.release.everything(spare, self.funds);
         } else if market.contended() {
-            self.release.next_round(spare);
+            self.release.next_round(spare, self.funds);
         } else {
             self.release.postpone((now + self.knobs.patience.0).min(until));
             return;

@@ -25,6 +25,7 @@ impl Policy {
             return Verdict::Park;
         }
         if ran {
+            self.barren = false;
             self.touch(now);
         }
         if self.absences.queued() > 0 {
@@ -78,10 +79,13 @@ impl Policy {
     ///
     /// In a pool that is never slack for long too: calls may come without a pause, and a parked
     /// worker's part of a broadcast must not wait for their end. However many are parked, their
-    /// turns must not become the main occupation.
+    /// turns must not become the main occupation, nor follow each other closely within a call in
+    /// which they find nothing.
     pub(super) fn sweep_at(&self) -> Nanos {
-        let pause = self.knobs.sweep * (self.roster.len() as Nanos).max(50);
-        (self.slack_since + self.knobs.sweep).min(self.unswept_since + pause)
+        let each = 2 * self.knobs.sweep * self.roster.len() as Nanos;
+        let due = (self.slack_since + self.knobs.sweep)
+            .min(self.unswept_since + each.max(50 * self.knobs.sweep));
+        if self.barren && self.engaged > 0 { due.max(self.swept_at + each) } else { due }
     }
 
     pub(super) fn sweep_is_due(&self, now: Nanos) -> bool {
@@ -103,6 +107,8 @@ impl Policy {
         self.rotate = false;
         self.sweep_to = self.epoch;
         self.unswept_since = now;
+        self.swept_at = now;
+        self.barren = true;
         let Some(first) = self.roster.take_oldest() else {
             // Everybody was admitted since the turn was planned; the probe is gone all the same.
             self.settle(now);

@@ -257,6 +257,19 @@ fn a_fund_that_comes_too_late_goes_straight_back() {
 }
 
 #[test]
+fn a_fund_that_comes_between_two_phases_adds_a_worker() {
+    let mut story = Story::new(4, false, 1);
+    story.spread();
+    story.beat(SCARCE, Ran::No);
+    let probe = Sighting { worker: 3, nested: false, judged: Judged::Active };
+    let verdict = story.tell(|policy, now, out| policy.taken(now, SCARCE, probe, out)).0;
+    assert_eq!(verdict, Verdict::Stay);
+    let ((), orders) = story.tell(|policy, now, out| policy.supplied(now, 0, 1, out));
+    assert_eq!(woken(&orders), [(2, Wake::Work)]);
+    assert_eq!((story.policy.admitted(), story.policy.funds(), story.funds), (2, 2, 0));
+}
+
+#[test]
 fn an_idle_worker_hands_its_fund_to_one_that_waits() {
     let mut story = Story::new(3, false, 2);
     story.spread();
