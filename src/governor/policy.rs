@@ -267,7 +267,8 @@ impl Policy {
         // With no call from outside under way, whatever the worker did is over.
         let judged = match judged {
             _ if !self.called() => Judged::Quiet,
-            Judged::Slept if self.engaged > 0 || !self.release.surveyed() => Judged::Active,
+            // Elsewhere the sleeps between the turns of a sweep would pass for jobs.
+            Judged::Slept if self.engaged > 0 => Judged::Active,
             Judged::Slept => Judged::Quiet,
             judged => judged,
         };
@@ -321,13 +322,11 @@ impl Policy {
         }
         // Parked, a nested worker would itself need somebody to look after it.
         let spare = self.admitted > self.floor().max(usize::from(nested));
-        let retire = if market.rival_starving {
-            true
-        } else if !spare || judged != Judged::Quiet {
-            false
-        } else {
-            self.release.pending() > 0 && (!nested || now >= self.slack_since + 4 * self.patience())
-        };
+        let asked = self.release.pending() > 0;
+        let early = nested && now < self.slack_since + 4 * self.least_patience();
+        let retire = market.rival_starving || (spare && asked && judged == Judged::Quiet && !early);
+        // All that are idle may be nested: to ask them again at once would be in vain.
+        let later = if asked && early { (now - self.slack_since) / 4 } else { 0 };
         if retire {
             self.release.gave();
             self.park(now, worker, nested);
@@ -351,6 +350,9 @@ impl Policy {
             }
         }
         self.settle(now);
+        if self.phase == Phase::Slack && later > 0 {
+            self.release.answered(now + later.max(self.knobs.canary));
+        }
         Verdict::Stay
     }
 
@@ -483,8 +485,17 @@ impl Policy {
 
     /// How long idle tokens are kept that others may want.
     fn patience(&self) -> Nanos {
+        if self.engaged > 0 {
+            self.release.patience(self.least_patience()).min(self.knobs.hold)
+        } else {
+            self.least_patience()
+        }
+    }
+
+    /// How long they are kept where others are known to want them.
+    fn least_patience(&self) -> Nanos {
         let (without, within) = self.knobs.patience;
-        if self.engaged > 0 { self.release.patience(within).min(self.knobs.hold) } else { without }
+        if self.engaged > 0 { within } else { without }
     }
 
     /// Whether all that is left of the pool is one worker that must not be parked.
