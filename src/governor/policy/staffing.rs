@@ -15,6 +15,9 @@ impl Policy {
             // hand one fund round would never get to their sweeps, and never come to rest.
             if !std::mem::take(&mut self.made_way) {
                 self.touch(now);
+            } else if self.anchored && now >= self.swept_at + 50 * self.knobs.sweep {
+                // A call nobody announced may have come meanwhile.
+                self.epoch += 1;
             }
             self.look = self.knobs.look.0;
             self.pressing = false;
