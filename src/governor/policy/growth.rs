@@ -96,10 +96,10 @@ impl Growth {
         true
     }
 
-    /// The pool went idle: what was learnt about its width is out of date.
+    /// The pool went idle: what was learnt about its width is but half as good.
     pub(crate) fn forget(&mut self) {
         self.trial = false;
-        self.step = 1;
+        self.step = (self.step / 2).max(1);
         self.backoff = self.bounds.0;
         self.not_before = 0;
         self.asked = 0;
