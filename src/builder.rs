@@ -105,6 +105,7 @@ pub struct ThreadPoolBuilder<S = DefaultSpawn> {
     exit_handler: Option<ExitHandler>,
     jobserver: Option<Jobserver>,
     detect_blocking: Option<Duration>,
+    fair_share: bool,
     spawn: S,
 }
 
@@ -121,6 +122,7 @@ impl Default for ThreadPoolBuilder {
             exit_handler: None,
             jobserver: None,
             detect_blocking: Some(Duration::from_millis(10)),
+            fair_share: true,
             spawn: DefaultSpawn(()),
         }
     }
@@ -187,6 +189,7 @@ impl ThreadPoolBuilder {
             exit_handler: self.exit_handler,
             jobserver: self.jobserver,
             detect_blocking: self.detect_blocking,
+            fair_share: self.fair_share,
             spawn: CustomSpawn(spawn),
         }
     }
@@ -209,6 +212,28 @@ impl<S> ThreadPoolBuilder<S> {
     /// elsewhere the value does nothing.
     pub fn detect_blocking(mut self, after: Option<Duration>) -> Self {
         self.detect_blocking = after;
+        self
+    }
+
+    /// Whether the pool offers a token to others now and then although all its workers are busy;
+    /// `true` unless set.
+    ///
+    /// Only where none lies in the jobserver, every 100 ms for each token held at first, and every
+    /// 400 ms while nobody takes one. A token that nobody takes within 2 ms is fetched back. So
+    /// processes that want more than there is come to like shares, and make gets to start a recipe
+    /// beside a pool that is busy for minutes.
+    ///
+    /// `false` is for programs that must keep what they have as long as they have work for it.
+    ///
+    /// ```
+    /// use rayon_jobserver::ThreadPoolBuilder;
+    ///
+    /// let pool = ThreadPoolBuilder::new().fair_share(false).build()?;
+    /// assert_eq!(pool.install(|| pool.stats().offers), 0);
+    /// # Ok::<(), rayon_jobserver::BuildError>(())
+    /// ```
+    pub fn fair_share(mut self, offers: bool) -> Self {
+        self.fair_share = offers;
         self
     }
 
@@ -291,7 +316,9 @@ impl<S> ThreadPoolBuilder<S> {
         let workers = resolve_num_threads(self.num_threads);
         let jobserver = self.jobserver.unwrap_or_else(Jobserver::inherited);
         jobserver.ledger().home().check("build a pool on").map_err(BuildError::jobserver)?;
-        let knobs = Knobs { detect: detect(self.detect_blocking), ..Knobs::default() };
+        let usual = Knobs::default();
+        let lease = usual.lease.filter(|_| self.fair_share);
+        let knobs = Knobs { detect: detect(self.detect_blocking), lease, ..usual };
         let hook = self.start_handler.map(|handler| guarded(handler, self.panic_handler.clone()));
         let anchored = anchored || self.use_current_thread;
         let driver = Governor::driver(workers, anchored, knobs, jobserver.ledger(), hook);
@@ -336,7 +363,7 @@ impl<S: Spawn> ThreadPoolBuilder<S> {
         let post = {
             let pool = Arc::clone(&pool);
             let governor = Arc::clone(parts.driver.governor());
-            Box::new(move || depth::post(Some(&pool), Arc::clone(&governor) as _))
+            Box::new(move |errand| depth::post(Some(&pool), Arc::clone(&governor) as _, errand))
         };
         let (governor, jobserver) = parts.start(post)?;
         Ok(ThreadPool::new(pool, governor, jobserver))
@@ -352,7 +379,7 @@ impl<S: Spawn> ThreadPoolBuilder<S> {
         let (builder, parts, spawn) = self.into_parts(true)?;
         parts.prepared(|| spawn.build_global(builder))?;
         let governor = Arc::clone(parts.driver.governor());
-        let post = Box::new(move || depth::post(None, Arc::clone(&governor) as _));
+        let post = Box::new(move |errand| depth::post(None, Arc::clone(&governor) as _, errand));
         let (governor, jobserver) = parts.start(post)?;
         global::set(governor, jobserver);
         Ok(())
@@ -451,6 +478,7 @@ impl<S> fmt::Debug for ThreadPoolBuilder<S> {
             .field("stack_size", &self.stack_size)
             .field("jobserver", &self.jobserver)
             .field("detect_blocking", &self.detect_blocking)
+            .field("fair_share", &self.fair_share)
             .finish_non_exhaustive()
     }
 }

@@ -8,23 +8,36 @@
 use std::cell::Cell;
 use std::sync::{Arc, OnceLock, mpsc};
 
-use rayon_core::{ThreadPool, ThreadPoolBuilder};
+use rayon_core::{BroadcastContext, ThreadPool, ThreadPoolBuilder};
 
 thread_local! {
     /// Where this worker's stack began when it started; 0 on a thread that is no worker of ours.
     static BASE: Cell<usize> = const { Cell::new(0) };
+
+    /// How many calls this worker has come to.
+    static CALLS: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Somebody to be told of workers that start and probes that are taken.
+/// Somebody to be told of workers that start, and of those that come to jobs of ours.
 pub(crate) trait Attendant: Send + Sync {
     fn worker_started(self: Arc<Self>, index: usize);
     fn probe_taken(&self, depth: Option<usize>);
+    fn called(&self, depth: Option<usize>);
+}
+
+/// A job of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Errand {
+    /// Whoever has nothing else to do finds it in the injector.
+    Probe,
+    /// Each worker has a copy in its own queue, and comes to it before it steals.
+    Call,
 }
 
 /// Gives a pool the start handler whose frame is the mark that depths are measured from.
 ///
 /// Depths compare only if the very same code is behind them. So every pool is given its handler
-/// here and every probe is posted in [`post`]: neither function may be inlined, lest the compiler
+/// here and every errand is posted in [`post`]: neither function may be inlined, lest the compiler
 /// make copies of the closures with frames of their own.
 #[inline(never)]
 pub(crate) fn attend(
@@ -38,88 +51,141 @@ pub(crate) fn attend(
     })
 }
 
-/// Posts a probe, the job that whoever has nothing else to do finds in the injector of `pool`, or
-/// of the global pool. Not to be called on a worker of that pool.
+/// Posts an errand in `pool`, or in the global pool. Not to be called on a worker of that pool.
 #[inline(never)]
-pub(crate) fn post(pool: Option<&ThreadPool>, attendant: Arc<dyn Attendant>) {
-    let probe = move || {
-        let mark = 0_u8;
-        let here = (&raw const mark).addr();
-        // No depth on a thread that joined the pool without passing the start handler, nor above
-        // the base, as on a stack segment of the job's own.
-        let depth = BASE.get().checked_sub(here).filter(|_| BASE.get() != 0);
-        attendant.probe_taken(depth);
-    };
-    match pool {
-        Some(pool) => pool.spawn(probe),
-        None => rayon_core::spawn(probe),
+pub(crate) fn post(pool: Option<&ThreadPool>, attendant: Arc<dyn Attendant>, errand: Errand) {
+    match errand {
+        Errand::Probe => {
+            let probe = move || {
+                let mark = 0_u8;
+                attendant.probe_taken(depth_of((&raw const mark).addr()));
+            };
+            match pool {
+                Some(pool) => pool.spawn(probe),
+                None => rayon_core::spawn(probe),
+            }
+        }
+        Errand::Call => {
+            let call = move |_: BroadcastContext<'_>| {
+                let mark = 0_u8;
+                CALLS.set(CALLS.get() + 1);
+                attendant.called(depth_of((&raw const mark).addr()));
+            };
+            match pool {
+                Some(pool) => pool.spawn_broadcast(call),
+                None => rayon_core::spawn_broadcast(call),
+            }
+        }
     }
 }
 
-/// Whether a probe taken at this depth was taken within a wait.
-pub(crate) fn is_nested(depth: Option<usize>) -> bool {
-    let top = top_level();
+/// No depth on a thread that joined the pool without passing the start handler, nor above the base,
+/// as on a stack segment of the job's own.
+fn depth_of(mark: usize) -> Option<usize> {
+    BASE.get().checked_sub(mark).filter(|_| BASE.get() != 0)
+}
+
+/// How many calls the current worker has come to.
+pub(super) fn calls() -> u64 {
+    CALLS.get()
+}
+
+/// Whether somebody came to an errand at this depth within a wait.
+pub(crate) fn is_nested(errand: Errand, depth: Option<usize>) -> bool {
+    let top = top_level().map(|TopLevel { probe, call }| match errand {
+        Errand::Probe => probe,
+        Errand::Call => call,
+    });
     !matches!((depth, top), (Some(depth), Some(top)) if depth <= top)
 }
 
-/// The depth at which a probe is taken at top level.
-///
-/// `None` if no thread could be started to measure it: then everybody counts as nested, which
-/// costs speed and nothing else.
-pub(crate) fn top_level() -> Option<usize> {
-    static DEPTH: OnceLock<Option<usize>> = OnceLock::new();
-    *DEPTH.get_or_init(measure)
+/// The depths at which a worker comes to errands in its main loop.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TopLevel {
+    probe: usize,
+    call: usize,
 }
 
-fn measure() -> Option<usize> {
+/// `None` if no thread could be started to measure them: then everybody counts as nested, which
+/// costs speed and nothing else.
+pub(crate) fn top_level() -> Option<TopLevel> {
+    static DEPTHS: OnceLock<Option<TopLevel>> = OnceLock::new();
+    *DEPTHS.get_or_init(measure)
+}
+
+fn measure() -> Option<TopLevel> {
     struct Surveyor(mpsc::SyncSender<Option<usize>>);
+    impl Surveyor {
+        fn note(&self, depth: Option<usize>) {
+            // The receiver waits; if it were gone, nobody would want to know.
+            let _ = self.0.send(depth);
+        }
+    }
     impl Attendant for Surveyor {
         fn worker_started(self: Arc<Self>, _: usize) {}
         fn probe_taken(&self, depth: Option<usize>) {
-            // The receiver waits; if it were gone, nobody would want to know.
-            let _ = self.0.send(depth);
+            self.note(depth);
+        }
+        fn called(&self, depth: Option<usize>) {
+            self.note(depth);
         }
     }
     let (send, receive) = mpsc::sync_channel(1);
     let surveyor: Arc<dyn Attendant> = Arc::new(Surveyor(send));
     let builder = ThreadPoolBuilder::new().num_threads(1);
     let pool = attend(builder, Arc::clone(&surveyor)).build().ok()?;
-    post(Some(&pool), surveyor);
-    receive.recv().ok().flatten()
+    let depth = |errand| {
+        post(Some(&pool), Arc::clone(&surveyor), errand);
+        receive.recv().ok().flatten()
+    };
+    Some(TopLevel { probe: depth(Errand::Probe)?, call: depth(Errand::Call)? })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    struct Note(mpsc::SyncSender<bool>);
+
+    impl Note {
+        fn note(&self, errand: Errand, depth: Option<usize>) {
+            self.0.send(is_nested(errand, depth)).expect("the test waits");
+        }
+    }
+
+    impl Attendant for Note {
+        fn worker_started(self: Arc<Self>, _: usize) {}
+        fn probe_taken(&self, depth: Option<usize>) {
+            self.note(Errand::Probe, depth);
+        }
+        fn called(&self, depth: Option<usize>) {
+            self.note(Errand::Call, depth);
+        }
+    }
+
     #[test]
     fn depth_tells_a_wait_from_the_main_loop() {
-        struct Note(mpsc::SyncSender<bool>);
-        impl Attendant for Note {
-            fn worker_started(self: Arc<Self>, _: usize) {}
-            fn probe_taken(&self, depth: Option<usize>) {
-                self.0.send(is_nested(depth)).expect("the test waits");
-            }
-        }
-        let (send, receive) = mpsc::sync_channel(1);
-        let note: Arc<dyn Attendant> = Arc::new(Note(send));
-        let builder = ThreadPoolBuilder::new().num_threads(1);
-        let pool = attend(builder, Arc::clone(&note)).build().expect("one thread");
-        post(Some(&pool), Arc::clone(&note));
-        assert_eq!(receive.recv(), Ok(false), "taken in the main loop");
-        let (outer, inner) = (mpsc::channel(), mpsc::channel());
-        pool.spawn(move || {
-            // While this job waits for a scope, the only worker takes the probe.
-            rayon_core::in_place_scope(|scope| {
-                outer.0.send(()).expect("the test waits");
-                let () = inner.1.recv().expect("the test answers");
-                scope.spawn(|_| ());
-                while rayon_core::yield_now() == Some(rayon_core::Yield::Executed) {}
+        for errand in [Errand::Probe, Errand::Call] {
+            let (send, receive) = mpsc::sync_channel(1);
+            let note: Arc<dyn Attendant> = Arc::new(Note(send));
+            let builder = ThreadPoolBuilder::new().num_threads(1);
+            let pool = attend(builder, Arc::clone(&note)).build().expect("one thread");
+            post(Some(&pool), Arc::clone(&note), errand);
+            assert_eq!(receive.recv(), Ok(false), "{errand:?} in the main loop");
+            let (outer, inner) = (mpsc::channel(), mpsc::channel());
+            pool.spawn(move || {
+                // While this job waits for a scope, the only worker comes to the errand.
+                rayon_core::in_place_scope(|scope| {
+                    outer.0.send(()).expect("the test waits");
+                    let () = inner.1.recv().expect("the test answers");
+                    scope.spawn(|_| ());
+                    while rayon_core::yield_now() == Some(rayon_core::Yield::Executed) {}
+                });
             });
-        });
-        outer.1.recv().expect("the job has begun");
-        post(Some(&pool), Arc::clone(&note));
-        inner.0.send(()).expect("the job waits");
-        assert_eq!(receive.recv(), Ok(true), "taken within a job");
+            outer.1.recv().expect("the job has begun");
+            post(Some(&pool), Arc::clone(&note), errand);
+            inner.0.send(()).expect("the job waits");
+            assert_eq!(receive.recv(), Ok(true), "{errand:?} within a job");
+        }
     }
 }

@@ -14,9 +14,10 @@ pub(crate) use parker::Parker;
 /// This is how a parked worker does what is addressed to it alone, such as its part of a
 /// `broadcast`, without leaving the gate.
 pub(crate) fn run_own_jobs() -> bool {
-    let mut ran = false;
+    let (mut ran, before) = (0, depth::calls());
     while rayon_core::yield_local() == Some(rayon_core::Yield::Executed) {
-        ran = true;
+        ran += 1;
     }
-    ran
+    // Calls of ours are no jobs.
+    ran > depth::calls() - before
 }

@@ -16,7 +16,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use crate::blocking;
 use crate::gate::activity::{Seat, Watch};
-use crate::gate::depth::{self, Attendant};
+use crate::gate::depth::{self, Attendant, Errand};
 use crate::gate::{Parker, run_own_jobs};
 use crate::jobserver::{Demand, Fund, Holder, Home, Ledger};
 use crate::observe::Stats;
@@ -27,8 +27,8 @@ use purse::Purse;
 /// Called on each worker as it starts, with its index: the user's own start handler.
 pub(crate) type StartHook = Box<dyn Fn(usize) + Send + Sync>;
 
-/// Puts a probe into the injector of the governor's pool.
-pub(crate) type Post = Box<dyn Fn() + Send>;
+/// Puts a job of ours into the governor's pool.
+pub(crate) type Post = Box<dyn Fn(Errand) + Send>;
 
 /// One pool's governor.
 ///
@@ -54,8 +54,9 @@ struct State {
     orders: Orders,
     purse: Purse,
     demand: Demand,
-    /// Probes that the governor's thread is to post.
+    /// What the governor's thread is to post: so many probes, and a call.
     posts: usize,
+    call: bool,
     /// Until when the governor's thread means to sleep; `None` while it is awake.
     asleep_until: Option<Nanos>,
     watch: Watch,
@@ -98,6 +99,7 @@ impl Governor {
                 purse: Purse::new(ledger),
                 demand: Demand::default(),
                 posts: 0,
+                call: false,
                 asleep_until: None,
                 watch: Watch::default(),
             }),
@@ -206,7 +208,7 @@ impl Governor {
 
     /// Carries out what touches the state, and returns the rest.
     fn carry_out(&self, state: &mut MutexGuard<'_, State>, now: Nanos) -> Afterwards {
-        let State { policy, orders, purse, demand, posts, asleep_until, .. } = &mut **state;
+        let State { policy, orders, purse, demand, posts, call, asleep_until, .. } = &mut **state;
         loop {
             let asked = std::mem::take(&mut orders.take);
             if asked > 0 {
@@ -229,12 +231,13 @@ impl Governor {
             policy.supplied(now, 0, granted, orders);
         }
         *posts += std::mem::take(&mut orders.posts);
+        *call |= std::mem::take(&mut orders.offer);
         if std::mem::take(&mut orders.survey) {
             self.seats.iter().for_each(|seat| seat.survey(now));
         }
         let give = purse.withdraw(std::mem::take(&mut orders.give));
         debug_assert_eq!(purse.len(), policy.funds(), "the purse and the policy disagree");
-        let mut ring = *posts > 0 || policy.ended();
+        let mut ring = *posts > 0 || *call || policy.ended();
         if !ring && let Some(until) = *asleep_until {
             let deadline = policy.deadline();
             let at = deadline.unwrap_or(Nanos::MAX);
@@ -318,9 +321,19 @@ impl Attendant for Governor {
     fn probe_taken(&self, depth: Option<usize>) {
         let worker = rayon_core::current_thread_index().expect("only workers run jobs");
         let judged = self.seats[worker].judge_self(self.now());
-        let sighting = Sighting { worker, nested: depth::is_nested(depth), judged };
+        let sighting = Sighting { worker, nested: depth::is_nested(Errand::Probe, depth), judged };
         let verdict = self
             .step(|policy, now, purse, orders| policy.taken(now, purse.market(), sighting, orders));
+        if verdict == Verdict::Park {
+            self.park(worker);
+        }
+    }
+
+    fn called(&self, depth: Option<usize>) {
+        let worker = rayon_core::current_thread_index().expect("only workers run jobs");
+        let nested = depth::is_nested(Errand::Call, depth);
+        let verdict =
+            self.step(|policy, now, _, orders| policy.called_to_offer(now, worker, nested, orders));
         if verdict == Verdict::Park {
             self.park(worker);
         }
@@ -377,9 +390,10 @@ impl Driver {
             let mut afterwards = governor.carry_out(&mut state, now);
             afterwards.give.extend(exchanged);
             let posts = std::mem::take(&mut state.posts);
+            let call = std::mem::take(&mut state.call);
             let deadline = state.policy.deadline();
             let after = deadline.map(|at| at.saturating_sub(now));
-            if posts > 0 {
+            if posts > 0 || call {
                 state.watch.unsettle();
             } else {
                 state.asleep_until = Some(deadline.unwrap_or(Nanos::MAX));
@@ -389,10 +403,13 @@ impl Driver {
             drop(state);
             let Afterwards { wake, give, ring: _ } = afterwards;
             governor.follow_up(Afterwards { wake, give, ring: false });
-            if posts == 0 {
+            if posts == 0 && !call {
                 return Some(after);
             }
-            (0..posts).for_each(|_| post());
+            (0..posts).for_each(|_| post(Errand::Probe));
+            if call {
+                post(Errand::Call);
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ mod growth;
 mod interface;
 mod judge;
 mod knobs;
+mod lease;
 mod release;
 mod roster;
 mod slack;
@@ -26,6 +27,7 @@ use growth::Growth;
 pub(crate) use interface::{Judged, Orders, Ran, Sighting, Stillness, Tally, Verdict, Wake};
 pub(crate) use judge::{Record, Usage};
 pub(crate) use knobs::{Knobs, Nanos};
+use lease::Lease;
 use release::Release;
 use roster::Roster;
 
@@ -86,6 +88,8 @@ pub(crate) struct Policy {
     barren: bool,
     /// Turns under way.
     turning: usize,
+    /// Who has the turn.
+    in_turn: Option<usize>,
     /// The next sweep is a single turn, of the worker parked longest.
     rotate: bool,
     /// A broadcast was announced, or may have been what a lookout ran: sweep without waiting.
@@ -96,6 +100,7 @@ pub(crate) struct Policy {
     /// The funds that were just ordered are for one more worker of a pool that is not saturated.
     exploring: bool,
     release: Release,
+    lease: Lease,
     /// When the next probe is to be posted by itself, and the pause before the one after it.
     probe_at: Option<Nanos>,
     look: Nanos,
@@ -111,6 +116,8 @@ pub(crate) struct Policy {
     press_at: Nanos,
     /// The pool gave up its last fund although it had a use for it.
     made_way: bool,
+    /// It has a fund again since, and nothing more has happened.
+    came_back: bool,
     /// Whoever took the last probe did so within a wait: what it waits for may be for others to
     /// run, though nobody outside waits with it.
     waiting: bool,
@@ -150,12 +157,14 @@ impl Policy {
             swept_at: 0,
             barren: false,
             turning: 0,
+            in_turn: None,
             rotate: false,
             broadcast: false,
             growth: Growth::new(knobs.backoff),
             lively: false,
             exploring: false,
             release: Release::default(),
+            lease: Lease::new(knobs.lease),
             probe_at: None,
             look: knobs.look.0,
             beat: knobs.beat.0,
@@ -166,6 +175,7 @@ impl Policy {
             pressing: false,
             press_at: 0,
             made_way: false,
+            came_back: false,
             waiting: false,
             doubtful: false,
             inspect_at: 0,
@@ -344,7 +354,7 @@ impl Policy {
         if busy && self.roster.len() > 0 && self.growth.asked() == 0 {
             if market.lying == 0 {
                 self.growth.ask(1);
-            } else if self.growth.explores(now) {
+            } else if !self.lease.is_offering() && self.growth.explores(now) {
                 self.exploring = true;
                 out.take += 1;
             }
@@ -369,6 +379,7 @@ impl Policy {
     pub(crate) fn tick(&mut self, now: Nanos, market: Market, ran: Ran, out: &mut Orders) {
         self.rival = market.rival_starving;
         self.let_loose(now, out);
+        self.tend_lease(now, market, out);
         match self.phase {
             Phase::Dormant => self.pressing |= now >= self.press_at,
             Phase::Listening { since } if self.probe_has_matured(now) => {
@@ -413,7 +424,7 @@ impl Policy {
             Phase::Saturated { .. } => earlier(self.growth.due(), self.inspection()),
             Phase::Slack => self.slack_deadline(),
         };
-        earlier(due, self.overdue())
+        earlier(earlier(due, self.overdue()), self.lease.due())
     }
 
     /// Whether the only admitted worker is a lookout, whose activity the next tick wants to know.
@@ -522,6 +533,7 @@ impl Policy {
     /// Notes activity: nothing that was parked before has seen what it may have brought.
     fn touch(&mut self, now: Nanos) {
         self.slack_since = now;
+        self.came_back = false;
         if !self.roster.any_stale(self.epoch) {
             self.unswept_since = now;
         }

@@ -27,6 +27,8 @@ pub struct Stats {
     pub handovers: u64,
     /// How often a parked worker was let look at its own queues.
     pub turns: u64,
+    /// How often a token was offered to others although all workers were busy.
+    pub offers: u64,
     /// Probes posted.
     pub probes: u64,
     /// How often an added worker found nothing to do.
@@ -47,6 +49,7 @@ impl Stats {
             retirements,
             handovers,
             turns,
+            offers,
             probes,
             failed_trials,
             peak,
@@ -62,6 +65,7 @@ impl Stats {
             retirements,
             handovers,
             turns,
+            offers,
             probes,
             failed_trials,
             absences,

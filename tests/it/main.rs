@@ -11,6 +11,7 @@ mod process;
 mod random;
 mod rest;
 mod session;
+mod share;
 #[cfg(all(target_os = "linux", feature = "signals"))]
 mod signals;
 mod support;

@@ -56,6 +56,7 @@ impl Policy {
             self.funds -= surplus;
             out.give += surplus;
         }
+        self.lease.funds_changed(now, self.funds);
         if offered && self.phase == Phase::Slack {
             self.listen_later(now);
         }

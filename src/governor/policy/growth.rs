@@ -68,6 +68,11 @@ impl Growth {
         self.asked = 0;
     }
 
+    /// Puts the next round off.
+    pub(crate) fn hold(&mut self, until: Nanos) {
+        self.not_before = self.not_before.max(until);
+    }
+
     /// Notes that workers were added and are on trial.
     pub(crate) fn started(&mut self, admitted: usize) {
         self.trial = true;

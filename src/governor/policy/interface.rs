@@ -81,6 +81,9 @@ pub(crate) struct Orders {
     pub(crate) give: usize,
     /// Post this many probes.
     pub(crate) posts: usize,
+    /// Call every worker, by a job in the queue of each, to offer what funds it: whoever comes is
+    /// to tell by [`Policy::called_to_offer`].
+    pub(crate) offer: bool,
     /// See every worker as it is now: the next probes are judged by what it does from here on.
     pub(crate) survey: bool,
 }
@@ -92,6 +95,7 @@ pub(crate) struct Tally {
     pub(crate) retirements: u64,
     pub(crate) handovers: u64,
     pub(crate) turns: u64,
+    pub(crate) offers: u64,
     pub(crate) probes: u64,
     pub(crate) failed_trials: u64,
     pub(crate) peak: usize,

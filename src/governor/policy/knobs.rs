@@ -1,5 +1,7 @@
 //! The durations the policy goes by, each with the reason for its value.
 
+pub(crate) use super::lease::Pace;
+
 /// Nanoseconds since the pool was built: the policy's only notion of time.
 pub(crate) type Nanos = u64;
 
@@ -41,6 +43,8 @@ pub(crate) struct Knobs {
     pub(crate) resweeps: u32,
     /// How long after a probe the lookout is asleep again.
     pub(crate) settle: Nanos,
+    /// How often a busy pool offers tokens to others, if it must.
+    pub(crate) lease: Option<Pace>,
     /// How long a busy worker must have slept to count as blocked. It is looked for at half that
     /// pace where there is a suspect, else up to twenty times as slowly, so that a pool that
     /// computes is woken ten times a second.
@@ -67,6 +71,11 @@ impl Default for Knobs {
             sweep: 2 * MILLISECOND,
             resweeps: 8,
             settle: 200 * MICROSECOND,
+            lease: Some(Pace {
+                term: 100 * MILLISECOND,
+                pause: (10 * MILLISECOND, 400 * MILLISECOND),
+                offer: 2 * MILLISECOND,
+            }),
             detect: Some(10 * MILLISECOND),
             forbearance: 100 * MILLISECOND,
             rotation: 128,

@@ -15,9 +15,10 @@ impl Policy {
             // hand one fund round would never get to their sweeps, and never come to rest.
             if !std::mem::take(&mut self.made_way) {
                 self.touch(now);
-            } else if self.anchored && now >= self.swept_at + 50 * self.knobs.sweep {
+            } else if self.anchored {
                 // A call nobody announced may have come meanwhile.
                 self.epoch += 1;
+                self.came_back = true;
             }
             self.look = self.knobs.look.0;
             self.pressing = false;
@@ -61,6 +62,7 @@ impl Policy {
         self.funds -= 1;
         self.waiting = false;
         out.give += 1;
+        self.lease.funds_changed(now, self.funds);
         if self.admitted == 0 {
             self.phase = Phase::Dormant;
             self.growth.forget();

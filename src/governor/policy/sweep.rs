@@ -18,10 +18,12 @@ impl Policy {
     ) -> Verdict {
         debug_assert!(self.turning > 0, "a turn ended that never began");
         self.turning -= 1;
+        self.in_turn = None;
         if self.ended {
             return Verdict::Stay;
         }
         if self.strays(now, worker, false, out) {
+            self.forget_offer(now);
             return Verdict::Park;
         }
         if ran {
@@ -29,6 +31,7 @@ impl Policy {
             self.touch(now);
         }
         if self.absences.queued() > 0 {
+            self.forget_offer(now);
             self.roster.park_cold(worker, self.epoch);
             self.hand_to_returned(now, out);
             return Verdict::Park;
@@ -43,6 +46,12 @@ impl Policy {
             self.listen_later(now);
             self.watch_from(now);
         }
+        if self.lease.is_leaving() && self.admitted > 1 {
+            self.roster.park_cold(worker, self.epoch);
+            self.offer(now, out);
+            return Verdict::Park;
+        }
+        self.forget_offer(now);
         if market.rival_starving || (self.admitted == 1 && self.floor() == 0) {
             self.roster.park_cold(worker, self.epoch);
             self.retire(now, out);
@@ -82,6 +91,9 @@ impl Policy {
     /// turns must not become the main occupation, nor follow each other closely within a call in
     /// which they find nothing.
     pub(super) fn sweep_at(&self) -> Nanos {
+        if self.came_back {
+            return self.swept_at + 50 * self.knobs.sweep;
+        }
         let each = 2 * self.knobs.sweep * self.roster.len() as Nanos;
         let due = (self.slack_since + self.knobs.sweep)
             .min(self.unswept_since + each.max(50 * self.knobs.sweep));
@@ -105,10 +117,6 @@ impl Policy {
     ) -> Verdict {
         self.broadcast = false;
         self.rotate = false;
-        self.sweep_to = self.epoch;
-        self.unswept_since = now;
-        self.swept_at = now;
-        self.barren = true;
         let Some(first) = self.roster.take_oldest() else {
             // Everybody was admitted since the turn was planned; the probe is gone all the same.
             self.settle(now);
@@ -116,13 +124,24 @@ impl Policy {
         };
         self.park(now, worker, nested);
         self.settle(now);
-        self.turn(now, first, out);
+        self.sweep_from(now, first, out);
         Verdict::Park
+    }
+
+    /// Gives every parked worker a turn that has not had one, beginning with this one.
+    pub(super) fn sweep_from(&mut self, now: Nanos, first: usize, out: &mut Orders) {
+        self.sweep_to = self.epoch;
+        self.unswept_since = now;
+        self.swept_at = now;
+        self.barren = true;
+        self.came_back = false;
+        self.turn(now, first, out);
     }
 
     fn turn(&mut self, now: Nanos, worker: usize, out: &mut Orders) {
         self.tally.turns += 1;
         self.turning += 1;
+        self.in_turn = Some(worker);
         // A turn takes a few microseconds unless there was work: then more workers may be of use.
         self.probe_at = Some(now + 4 * self.knobs.tau);
         out.wake.push((worker, Wake::Turn));

@@ -10,6 +10,8 @@ const MILLISECOND: Nanos = 1_000 * MICROSECOND;
 
 /// Nobody else wants anything, and tokens lie there.
 const PLENTY: Market = Market { lying: 9, rival: false, rival_starving: false };
+/// Nobody here wants anything, and no token lies there.
+const DRY: Market = Market { lying: 0, rival: false, rival_starving: false };
 /// Somebody may be waiting.
 const SCARCE: Market = Market { lying: 0, rival: true, rival_starving: false };
 const STARVING: Market = Market { lying: 0, rival: true, rival_starving: true };
@@ -24,8 +26,8 @@ struct Story {
 impl Story {
     /// A pool whose `workers` workers have come up.
     fn new(workers: usize, anchored: bool, funds: usize) -> Self {
-        // Nobody can be seen to block but in the stories about that.
-        let knobs = Knobs { detect: None, ..Knobs::default() };
+        // Nobody can be seen to block, and nothing is offered, but in the stories about that.
+        let knobs = Knobs { detect: None, lease: None, ..Knobs::default() };
         let policy = Policy::new(workers, anchored, knobs);
         Story { policy, now: 0, funds }.begin(workers, anchored)
     }
@@ -267,6 +269,52 @@ fn a_fund_that_comes_between_two_phases_adds_a_worker() {
     let ((), orders) = story.tell(|policy, now, out| policy.supplied(now, 0, 1, out));
     assert_eq!(woken(&orders), [(2, Wake::Work)]);
     assert_eq!((story.policy.admitted(), story.policy.funds(), story.funds), (2, 2, 0));
+}
+
+#[test]
+fn a_busy_pool_offers_a_token_and_fetches_it_back_if_nobody_takes_it() {
+    let knobs = Knobs { detect: None, ..Knobs::default() };
+    let mut story = Story::with(4, 3, knobs);
+    story.spread();
+    assert_eq!(story.policy.admitted(), 3);
+    let offers = |story: &mut Story| loop {
+        let before = story.now;
+        if story.beat(DRY, Ran::No).offer {
+            return story.now - before;
+        }
+    };
+    let term = knobs.lease.expect("the default").term;
+    assert!(offers(&mut story) > term / 2, "not at once");
+    let call = |story: &mut Story, worker| {
+        story.tell(|policy, now, out| policy.called_to_offer(now, worker, false, out))
+    };
+    let (verdict, orders) = call(&mut story, 3);
+    assert_eq!((verdict, woken(&orders)), (Verdict::Park, vec![(0, Wake::Turn)]));
+    assert_eq!(call(&mut story, 2).0, Verdict::Stay, "one is enough");
+    let turned = |policy: &mut Policy, now, out: &mut _| policy.turned(now, DRY, 0, false, out);
+    assert_eq!(story.tell(turned).0, Verdict::Park);
+    assert_eq!((story.policy.admitted(), story.funds), (2, 1), "it lies there");
+    assert_eq!(story.policy.demand(), Demand::default(), "and we do not bid for it");
+    story.beat(PLENTY, Ran::No);
+    assert_eq!((story.policy.admitted(), story.funds), (3, 0));
+    story.resumed();
+    let pause = offers(&mut story);
+    assert_eq!(call(&mut story, 2).0, Verdict::Park);
+    let turned = |policy: &mut Policy, now, out: &mut _| policy.turned(now, DRY, 3, false, out);
+    assert_eq!(story.tell(turned).0, Verdict::Park);
+    story.funds -= 1;
+    story.beat(DRY, Ran::No);
+    assert_eq!(story.policy.admitted(), 2, "somebody took it");
+    assert_eq!(story.policy.demand().funds, 1, "the pool would have more");
+    assert!(offers(&mut story) <= pause, "others want tokens: the next comes no later");
+}
+
+#[test]
+fn a_pool_with_a_single_fund_offers_nothing() {
+    let mut story = Story::with(2, 1, Knobs { detect: None, ..Knobs::default() });
+    story.spread();
+    story.beat(DRY, Ran::No);
+    assert_eq!(story.policy.deadline(), None);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::fmt::Debug;
 
 use super::Nanos;
 use super::hints::Hints;
+use super::machine::Job;
 use super::worker::{Frame, Mode};
 use super::world::World;
 use crate::governor::policy::{Judged, Orders, Policy, Sighting, Verdict, Wake};
@@ -120,17 +121,44 @@ impl World {
         let me = &mut self.pools[pool].workers[worker];
         let usage = me.usage(self.now, true);
         let judged = if self.tells { me.record.judge(usage) } else { Judged::Quiet };
-        let nested = match self.hints {
-            Hints::Right => me.stack.len() > 1,
-            Hints::Nested => true,
-            Hints::Top => false,
-            Hints::Random => self.dice.percent(50),
-        };
+        let nested = self.seems_nested(pool, worker);
         let sighting = Sighting { worker, nested, judged };
         self.rule(pool, worker, "taken", |policy, now, market, orders| {
             policy.taken(now, market, sighting, orders)
         });
         self.release(pool);
+    }
+
+    /// A worker has come to its copy of the governor's call.
+    pub(super) fn summon(&mut self, pool: usize, worker: usize) {
+        let nested = self.seems_nested(pool, worker);
+        if matches!(self.pools[pool].workers[worker].stack.last(), Some(Frame::Turn { .. })) {
+            let verdict = self.tell(pool, "called in its turn", |policy, now, _, orders| {
+                policy.called_to_offer(now, worker, nested, orders)
+            });
+            assert_eq!(verdict, Verdict::Stay, "a turn is not interrupted");
+            self.go_on(pool, worker);
+        } else if self.pools[pool].workers[worker].funded {
+            self.rule(pool, worker, "called", |policy, now, _, orders| {
+                policy.called_to_offer(now, worker, nested, orders)
+            });
+        } else {
+            let verdict = self.tell(pool, "called unfunded", |policy, now, _, orders| {
+                policy.called_to_offer(now, worker, nested, orders)
+            });
+            assert_eq!(verdict, Verdict::Stay, "one without a fund has none to offer");
+            self.go_on(pool, worker);
+        }
+        self.release(pool);
+    }
+
+    fn seems_nested(&mut self, pool: usize, worker: usize) -> bool {
+        match self.hints {
+            Hints::Right => self.pools[pool].workers[worker].stack.len() > 1,
+            Hints::Nested => true,
+            Hints::Top => false,
+            Hints::Random => self.dice.percent(50),
+        }
     }
 
     /// A parked worker has been woken.
@@ -162,7 +190,7 @@ impl World {
             unreachable!("only a worker in its turn takes one");
         };
         if let Some(job) = job {
-            *ran = true;
+            *ran |= !matches!(job, Job::Call);
             return self.execute(pool, worker, job);
         }
         let ran = *ran;

@@ -16,6 +16,9 @@ pub(super) struct GovernorThread {
     posts: usize,
     /// Probes that it is about to post.
     posting: usize,
+    /// The same of calls: to make, and about to be made.
+    calls: bool,
+    calling: bool,
     pub(super) asleep_until: Option<Nanos>,
     /// The instant of its next step among the events, and which of them counts.
     next: Option<Nanos>,
@@ -66,7 +69,7 @@ impl World {
             home.policy.supplied(now, 0, count, &mut orders);
             self.trace(pool, &("granted", count), &orders);
         }
-        let Orders { wake, give, posts, survey, .. } = orders;
+        let Orders { wake, give, posts, survey, offer, .. } = orders;
         let (now, tells) = (self.now, self.tells);
         let home = &mut self.pools[pool];
         if survey && tells {
@@ -75,13 +78,14 @@ impl World {
             }
         }
         home.governor.posts += posts;
+        home.governor.calls |= offer;
         let rest = home.purse.len() - give;
         let given = home.purse.split_off(rest);
         let earlier = match (home.policy.deadline(), home.governor.asleep_until) {
             (Some(deadline), Some(until)) => deadline < until,
             _ => false,
         };
-        let ring = home.governor.posts > 0 || earlier || home.policy.ended();
+        let ring = home.governor.posts > 0 || home.governor.calls || earlier || home.policy.ended();
         for (worker, why) in wake {
             self.wake_gated(pool, worker, why);
         }
@@ -151,6 +155,9 @@ impl World {
         for _ in 0..std::mem::take(&mut governor.posting) {
             self.inject(pool, Job::Probe);
         }
+        if std::mem::take(&mut self.pools[pool].governor.calling) {
+            self.inject_call(pool);
+        }
         if self.pools[pool].policy.ended() {
             self.pools[pool].governor.over = true;
             self.close_account(pool);
@@ -174,7 +181,8 @@ impl World {
         let home = &mut self.pools[pool];
         let deadline = home.policy.deadline();
         home.governor.posting = std::mem::take(&mut home.governor.posts);
-        if home.governor.posting > 0 || home.policy.ended() {
+        home.governor.calling = std::mem::take(&mut home.governor.calls);
+        if home.governor.posting > 0 || home.governor.calling || home.policy.ended() {
             home.governor.watched = None;
             let pause = self.weather.hop(&mut self.dice);
             return self.schedule_governor(pool, self.now + pause);

@@ -34,6 +34,7 @@ impl Latch {
 #[derive(Debug)]
 pub(super) enum Job {
     Probe,
+    Call,
     Piece(Piece),
 }
 
@@ -200,6 +201,16 @@ impl World {
             worker.mail.push_back(Job::Piece(copy.clone()));
         }
         for worker in 0..count {
+            self.rouse(pool, worker);
+        }
+    }
+
+    /// A copy of the governor's call for each worker.
+    pub(super) fn inject_call(&mut self, pool: usize) {
+        let home = &mut self.pools[pool];
+        home.holds += home.workers.len();
+        for worker in 0..home.workers.len() {
+            self.pools[pool].workers[worker].mail.push_back(Job::Call);
             self.rouse(pool, worker);
         }
     }

@@ -9,6 +9,7 @@ use super::program::{self, Code, Taste};
 use super::world::World;
 use super::{MICROSECOND, MILLISECOND, Nanos};
 use crate::governor::policy::Knobs;
+use crate::governor::policy::knobs::Pace;
 
 /// A world, and how long its jobs take one after another.
 pub(super) struct Scenario {
@@ -34,6 +35,12 @@ fn world(seed: u64, blocks: bool) -> Scenario {
     world.tells = dice.percent(85);
     let laws = Laws::all(weather, Knobs::default());
     world.laws = if blocks { laws.patient() } else { laws };
+    if dice.percent(40) {
+        // These worlds are short: let there be more offers than in life.
+        let (term, longest) = (dice.between(MILLISECOND, 5 * MILLISECOND), 10 * MILLISECOND);
+        let pause = (200 * MICROSECOND, longest);
+        world.lease = Some(Pace { term, pause, offer: dice.between(0, MILLISECOND) });
+    }
     if !world.tells || (blocks && dice.percent(20)) {
         world.detect = None;
     }

@@ -13,6 +13,7 @@ use super::laws::Laws;
 use super::machine::{Latch, Pool};
 use super::worker::Worker;
 use crate::governor::policy::Knobs;
+use crate::governor::policy::knobs::Pace;
 
 /// A thread gets to run, or something reaches it.
 #[derive(Debug)]
@@ -77,6 +78,7 @@ pub(super) struct World {
     pub(super) locks: Vec<Lock>,
     /// How long a worker must sleep to count as blocked.
     pub(super) detect: Option<Nanos>,
+    pub(super) lease: Option<Pace>,
     /// Copies of a job that share one call from outside, by the call.
     pub(super) visits: Vec<usize>,
     /// Whether each broadcast has been announced.
@@ -107,6 +109,7 @@ impl World {
             latches: Vec::new(),
             locks: Vec::new(),
             detect: Knobs::default().detect,
+            lease: Knobs::default().lease,
             visits: Vec::new(),
             announcements: Vec::new(),
             hints: Hints::Right,
@@ -129,7 +132,7 @@ impl World {
         let terminate = self.latch(1, super::machine::Waiter::Nobody);
         let workers = (0..workers).map(|_| Worker::new(terminate)).collect::<Vec<_>>();
         let count = workers.len();
-        let knobs = Knobs { detect: self.detect, ..Knobs::default() };
+        let knobs = Knobs { detect: self.detect, lease: self.lease, ..Knobs::default() };
         let pool_ = Pool::new(process, account, terminate, workers, anchored, knobs);
         self.pools.push(pool_);
         if anchored {

@@ -1,0 +1,180 @@
+//! Fair share: a pool that is busy throughout offers a token to others now and then.
+//!
+//! Busy workers look at nothing but their own queues, so all are called by a copy of a job in the
+//! queue of each, as rayon broadcasts; the first that comes to it parks, and what funded it goes
+//! back. If nobody has taken it a moment later the pool fetches it again.
+
+use super::{Nanos, Orders, Policy, Verdict};
+use crate::jobserver::Market;
+
+/// How often tokens are offered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    /// A token is held for so long before it is offered, if others take what is offered: who holds
+    /// twice as many offers twice as often, so that the shares of equals approach each other.
+    pub(crate) term: Nanos,
+    /// The shortest and the longest pause between two offers, however many tokens are held and
+    /// however long nobody has wanted one.
+    pub(crate) pause: (Nanos, Nanos),
+    /// How long an offered token lies there before it is fetched back.
+    pub(crate) offer: Nanos,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// The workers are called at this instant, if there is one.
+    Waiting(Option<Nanos>),
+    /// They have been called, and none has come yet.
+    Called,
+    /// One has parked; its fund pays for turns of the others before it goes back.
+    Leaving,
+    /// A token has gone back; at this instant it shows whether somebody took it.
+    Offered(Nanos),
+}
+
+#[derive(Debug)]
+pub(super) struct Lease {
+    /// `None` if the program must not give way.
+    pace: Option<Pace>,
+    stage: Stage,
+    /// Offers in a row that nobody took.
+    refused: u32,
+    /// The last worker that came made room for one that waits for a latch, not for others.
+    swapped: bool,
+}
+
+impl Lease {
+    pub(super) fn new(pace: Option<Pace>) -> Self {
+        Lease { pace, stage: Stage::Waiting(None), refused: 0, swapped: false }
+    }
+
+    /// When the policy is to look after the lease.
+    pub(super) fn due(&self) -> Option<Nanos> {
+        match self.stage {
+            Stage::Waiting(at) => at,
+            Stage::Called | Stage::Leaving => None,
+            Stage::Offered(until) => Some(until),
+        }
+    }
+
+    pub(super) fn is_leaving(&self) -> bool {
+        self.stage == Stage::Leaving
+    }
+
+    pub(super) fn is_offering(&self) -> bool {
+        matches!(self.stage, Stage::Offered(_))
+    }
+
+    /// Waits for the next time, with so many funds at hand.
+    fn wait(&mut self, now: Nanos, funds: usize) {
+        let at =
+            self.pace.filter(|_| funds > 1).map(|Pace { term, pause: (least, most), .. }| {
+                let pause = (term / (funds as Nanos - 1)).max(least) << self.refused.min(16);
+                now + pause.min(most)
+            });
+        self.stage = Stage::Waiting(at);
+    }
+
+    /// There is a fund more or less.
+    pub(super) fn funds_changed(&mut self, now: Nanos, funds: usize) {
+        match self.stage {
+            Stage::Waiting(Some(_)) if funds > 1 => {}
+            Stage::Waiting(_) => {
+                self.wait(now, funds);
+                // Calls shorter than this are over before others could use a token.
+                if let (Stage::Waiting(Some(at)), Some(pace)) = (&mut self.stage, self.pace) {
+                    *at = (*at).max(now + pace.term);
+                }
+            }
+            Stage::Called | Stage::Leaving | Stage::Offered(_) => {}
+        }
+    }
+}
+
+impl Policy {
+    /// Calls the workers if it is time, or looks what became of the token that was offered.
+    pub(super) fn tend_lease(&mut self, now: Nanos, market: Market, out: &mut Orders) {
+        if self.lease.due().is_none_or(|at| at > now) {
+            return;
+        }
+        match self.lease.stage {
+            // While one lies there, nobody waits.
+            Stage::Waiting(_) if !market.contended() || self.draining => {
+                self.lease.wait(now, self.funds);
+            }
+            Stage::Waiting(_) => {
+                self.lease.stage = Stage::Called;
+                out.offer = true;
+            }
+            Stage::Offered(_) => {
+                self.lease.refused = if market.contended() { 0 } else { self.lease.refused + 1 };
+                self.lease.wait(now, self.funds);
+            }
+            Stage::Called | Stage::Leaving => {}
+        }
+    }
+
+    /// A worker has come because all were called to offer a token.
+    pub(crate) fn called_to_offer(
+        &mut self,
+        now: Nanos,
+        worker: usize,
+        nested: bool,
+        out: &mut Orders,
+    ) -> Verdict {
+        let admitted = self.absences.is_here(worker)
+            && self.roster.is_outside(worker)
+            && self.in_turn != Some(worker);
+        if self.ended || self.lease.stage != Stage::Called || !admitted {
+            return Verdict::Stay;
+        }
+        if self.admitted < 2 || self.turning > 0 {
+            self.lease.wait(now, self.funds);
+            return Verdict::Stay;
+        }
+        if self.absences.queued() > 0 {
+            self.park(now, worker, nested);
+            self.hand_to_returned(now, out);
+            self.lease.wait(now, self.funds);
+            return Verdict::Park;
+        }
+        // One that waits for a latch comes to its turn too, every other time: in a pool that is
+        // never slack nobody else looks after it.
+        self.lease.swapped = !self.lease.swapped && self.roster.any_nested();
+        if self.lease.swapped
+            && let Some(next) = self.roster.take_nested(now, true)
+        {
+            self.park(now, worker, nested);
+            self.hand_over(now, next, out);
+            self.lease.wait(now, self.funds);
+            return Verdict::Park;
+        }
+        self.lease.stage = Stage::Leaving;
+        // Everybody has a copy of the call, and perhaps of a broadcast nobody announced.
+        self.epoch += 1;
+        let first = self.roster.take_oldest();
+        self.park(now, worker, nested);
+        match first {
+            Some(first) => self.sweep_from(now, first, out),
+            None => self.offer(now, out),
+        }
+        Verdict::Park
+    }
+
+    /// A worker has parked to offer what funded it, and nobody in the pool has a use for it.
+    pub(super) fn offer(&mut self, now: Nanos, out: &mut Orders) {
+        let until = now + self.lease.pace.map_or(0, |pace| pace.offer);
+        self.tally.offers += 1;
+        self.growth.withdraw();
+        self.growth.hold(until);
+        self.retire(now, out);
+        self.lease.stage = Stage::Offered(until);
+    }
+
+    /// Whoever was to leave for an offer stays, or makes room for another.
+    pub(super) fn forget_offer(&mut self, now: Nanos) {
+        if self.lease.is_leaving() {
+            self.lease.wait(now, self.funds);
+        }
+    }
+}

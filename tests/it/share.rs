@@ -1,0 +1,110 @@
+//! Busy pools and others that want their tokens.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use rayon::prelude::*;
+use rayon_jobserver::{Jobserver, ThreadPool, ThreadPoolBuilder};
+
+use crate::support::{eventually, must_end, virtual_core};
+
+fn busy_pool(client: &jobserver::Client, fair: bool) -> ThreadPool {
+    let jobserver = Jobserver::from_client(client.clone());
+    let builder = ThreadPoolBuilder::new().num_threads(6).jobserver(jobserver);
+    // Leaves sleep in place of cores.
+    builder.detect_blocking(None).fair_share(fair).build().expect("six workers")
+}
+
+/// Keeps a pool busy, with more jobs than workers at almost any time, until told otherwise.
+fn work(pool: &ThreadPool, over: &AtomicBool) {
+    pool.install(|| {
+        while !over.load(Ordering::Relaxed) {
+            let leaves = (0..1_000).into_par_iter().with_max_len(1);
+            leaves.for_each(|_| virtual_core(Duration::from_millis(1)));
+        }
+    });
+}
+
+/// Runs `test` beside pools that work, and stops them after it.
+fn beside<R>(pools: &[&ThreadPool], test: impl FnOnce() -> R) -> R {
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for pool in pools {
+            scope.spawn(|| work(pool, &over));
+        }
+        let result = test();
+        over.store(true, Ordering::Relaxed);
+        result
+    })
+}
+
+fn whole(client: &jobserver::Client, tokens: usize) {
+    let available = || client.available().expect("a pipe can be counted");
+    eventually("every token comes back", || available() == tokens);
+}
+
+#[test]
+fn a_busy_pool_gives_others_a_token() {
+    must_end("the one that waits", || {
+        let client = jobserver::Client::new(3).expect("a pipe");
+        let pool = busy_pool(&client, true);
+        beside(&[&pool], || {
+            eventually("the pool has every token", || pool.stats().admitted == 4);
+            let first = client.acquire().expect("the pipe is sound");
+            let second = client.acquire().expect("the pipe is sound");
+            eventually("the pool goes on with the others", || pool.stats().admitted == 2);
+            drop((first, second));
+            eventually("and takes them back", || pool.stats().admitted == 4);
+        });
+        assert!(pool.stats().offers >= 2);
+        let stats = pool.stats();
+        assert_eq!((stats.peak, stats.overcommits), (4, 0));
+        drop(pool);
+        whole(&client, 3);
+    });
+}
+
+#[test]
+fn pools_that_want_more_than_there_is_come_to_have_like_shares() {
+    must_end("the late one", || {
+        let client = jobserver::Client::new(4).expect("a pipe");
+        let (early, late) = (busy_pool(&client, true), busy_pool(&client, true));
+        beside(&[&early], || {
+            eventually("the first has every token", || early.stats().admitted == 5);
+            beside(&[&late], || {
+                eventually("the late one has half of them", || late.stats().admitted == 3);
+                eventually("and some go to and fro", || late.stats().offers > 2);
+            });
+        });
+        drop((early, late));
+        whole(&client, 4);
+    });
+}
+
+#[test]
+fn a_pool_that_must_not_give_way_offers_nothing() {
+    must_end("the others", || {
+        let clients = [(); 2].map(|()| jobserver::Client::new(3).expect("a pipe"));
+        let (fair, unfair) = (busy_pool(&clients[0], true), busy_pool(&clients[1], false));
+        beside(&[&fair, &unfair], || {
+            eventually("the fair one has offered", || fair.stats().offers >= 3);
+            assert_eq!((unfair.stats().offers, unfair.stats().admitted), (0, 4));
+        });
+    });
+}
+
+/// An offer has every worker come to a job of ours, parked ones too: none of that may pile up, nor
+/// keep a broadcast that nobody announced from being run.
+#[test]
+fn a_broadcast_within_a_busy_pool_is_run() {
+    must_end("the broadcast", || {
+        let client = jobserver::Client::new(2).expect("a pipe");
+        let pool = busy_pool(&client, true);
+        beside(&[&pool], || {
+            eventually("the pool has every token", || pool.stats().admitted == 3);
+            let all = pool.install(|| rayon::broadcast(|context| context.index()));
+            assert_eq!(all, [0, 1, 2, 3, 4, 5]);
+        });
+    });
+}
