@@ -1,0 +1,157 @@
+//! Fair share: what busy processes have of a budget that is too small for them, and how soon others
+//! get a token.
+//!
+//! `cargo bench --bench share` starts copies of itself that always have work for more workers than
+//! there are tokens; their leaves sleep in place of cores that the machine lacks. An argument is the
+//! length of each trial in seconds, 20 unless given.
+
+use std::error::Error;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rayon::prelude::*;
+use rayon_jobserver::{Jobserver, ThreadPoolBuilder};
+
+const TOKENS: usize = 4;
+const LEAF: Duration = Duration::from_millis(1);
+const BIN: Duration = Duration::from_millis(100);
+
+/// Set in a copy, to how many bins it is to work for.
+const BINS: &str = "SHARE_BINS";
+
+fn main() -> Result<(), Box<dyn Error>> {
+    if let Ok(bins) = std::env::var(BINS) {
+        return copy(bins.parse()?);
+    }
+    let seconds = std::env::args().skip(1).find_map(|arg| arg.parse::<u64>().ok()).unwrap_or(20);
+    let bins = (Duration::from_secs(seconds).as_millis() / BIN.as_millis()) as usize;
+    equals(bins)?;
+    late(bins)?;
+    waiting(bins)
+}
+
+fn virtual_core() {
+    thread::sleep(LEAF); // a leaf
+}
+
+/// Works, and tells after each bin how many leaves it has run in it.
+fn copy(bins: usize) -> Result<(), Box<dyn Error>> {
+    let builder = ThreadPoolBuilder::new().num_threads(2 * TOKENS);
+    let pool = builder.detect_blocking(None).build()?;
+    let begin = Instant::now();
+    let mut done = 0;
+    pool.install(|| {
+        while begin.elapsed() < BIN * bins as u32 {
+            // As much work as all workers have in a quarter of a bin: a bin ends with a round.
+            let leaves = 2 * TOKENS * 25;
+            let count =
+                || (0..leaves).into_par_iter().with_max_len(1).map(|_| virtual_core()).count();
+            done += count();
+            println!("{} {done}", begin.elapsed().as_millis());
+        }
+    });
+    Ok(())
+}
+
+fn start(jobserver: &Jobserver, bins: usize) -> Result<Child, Box<dyn Error>> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.env(BINS, bins.to_string()).stdout(Stdio::piped());
+    jobserver.configure(&mut command)?;
+    Ok(command.spawn()?)
+}
+
+/// What a copy tells: milliseconds since its start, and leaves run by then.
+fn read(child: &mut Child) -> Result<Vec<(u64, u64)>, Box<dyn Error>> {
+    let out = child.stdout.take().expect("it is piped");
+    let lines = BufReader::new(out).lines().map(|line| {
+        let line = line?;
+        let (at, done) = line.split_once(' ').ok_or("not what a copy tells")?;
+        Ok((at.parse()?, done.parse()?))
+    });
+    let stamps = lines.collect::<Result<Vec<_>, Box<dyn Error>>>()?;
+    assert!(child.wait()?.success(), "a copy failed");
+    Ok(stamps)
+}
+
+/// Reads both at once, or the pipe of one would fill up.
+fn read_both(children: [&mut Child; 2]) -> [Vec<(u64, u64)>; 2] {
+    let [one, other] = children;
+    thread::scope(|scope| {
+        let one = scope.spawn(|| read(one).map_err(|error| error.to_string()));
+        let other = read(other).map_err(|error| error.to_string());
+        let one = one.join().expect("reading does not panic");
+        [one, other].map(|stamps| stamps.expect("a copy tells what it did"))
+    })
+}
+
+fn equals(bins: usize) -> Result<(), Box<dyn Error>> {
+    let jobserver = Jobserver::new(TOKENS);
+    let mut one = start(&jobserver, bins)?;
+    let mut other = start(&jobserver, bins)?;
+    let done =
+        read_both([&mut one, &mut other]).map(|stamps| stamps.last().map_or(0, |last| last.1));
+    let share = 100.0 * done[0] as f64 / (done[0] + done[1]) as f64;
+    println!("two equals on {TOKENS} tokens: shares of {share:.1} and {:.1} %", 100.0 - share);
+    assert_eq!(jobserver.available()?, TOKENS, "every token came back");
+    Ok(())
+}
+
+fn late(bins: usize) -> Result<(), Box<dyn Error>> {
+    let jobserver = Jobserver::new(TOKENS);
+    let begin = Instant::now();
+    let mut one = start(&jobserver, bins)?;
+    thread::sleep(BIN * (bins / 2) as u32); // the early one is to be alone that long
+    let delay = begin.elapsed().as_millis() as u64;
+    let mut other = start(&jobserver, bins / 2)?;
+    let [early, late] = read_both([&mut one, &mut other]);
+    // The rate of the late one over its latest three rounds against what all slots can do.
+    let slots = (TOKENS + 2) as f64;
+    let full = slots / LEAF.as_secs_f64() / 1e3;
+    let reached = late.windows(4).find(|rounds| {
+        let (from, to) = (rounds[0], rounds[3]);
+        (to.1 - from.1) as f64 / (to.0 - from.0) as f64 >= 0.4 * full * overhead(&early, delay)
+    });
+    match reached {
+        Some(rounds) => println!("a late one has 40 % after {} ms", rounds[3].0),
+        None => println!("a late one never has 40 %"),
+    }
+    Ok(())
+}
+
+/// How many leaves a slot runs of those it could, were sleeping exact: told by the early one, which
+/// had all tokens and its own slot before the other began.
+fn overhead(early: &[(u64, u64)], alone: u64) -> f64 {
+    let last = early.iter().take_while(|stamp| stamp.0 < alone).last().expect("it was alone");
+    let full = (TOKENS + 1) as f64 / LEAF.as_secs_f64() / 1e3;
+    (last.1 as f64 / last.0 as f64) / full
+}
+
+/// Somebody who starts jobs one by one, as make does, beside a copy that would use every token.
+fn waiting(bins: usize) -> Result<(), Box<dyn Error>> {
+    let client = jobserver::Client::new(TOKENS)?;
+    let jobserver = Jobserver::from_client(client.clone());
+    let mut child = start(&jobserver, bins)?;
+    let reader =
+        thread::spawn(move || read(&mut child).map(drop).map_err(|error| error.to_string()));
+    let begin = Instant::now();
+    let mut times = Vec::new();
+    while begin.elapsed() < BIN * (bins as u32 * 8 / 10) {
+        // Long enough for the copy to have fetched everything back, and to offer less often.
+        thread::sleep(Duration::from_millis(1_500));
+        let asked = Instant::now();
+        let token = client.acquire()?;
+        times.push(asked.elapsed());
+        thread::sleep(Duration::from_millis(20)); // the job
+        drop(token);
+    }
+    reader.join().expect("reading does not panic")?;
+    times.sort_unstable();
+    let (middle, worst) = (times[times.len() / 2], times[times.len() - 1]);
+    println!(
+        "one token beside a busy pool: median {middle:.0?}, worst {worst:.0?} of {}",
+        times.len()
+    );
+    Ok(())
+}
