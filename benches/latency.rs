@@ -27,6 +27,7 @@ fn main() {
     tokens_back("owned pool", &mine, &others, &owned);
     growth(&others, &mine, &owned);
     drop(pool);
+    busy();
 
     let builder = ThreadPoolBuilder::new().num_threads(WORKERS).jobserver(mine.clone());
     builder.detect_blocking(None).build_global().expect("the first global pool");
@@ -68,6 +69,53 @@ fn report(what: &str, mut times: Vec<Duration>) {
     let ms = |time: Duration| time.as_secs_f64() * 1e3;
     let (middle, worst) = (times[times.len() / 2], times[times.len() - 1]);
     println!("{what:58} median {:8.3} ms, worst {:8.3} ms", ms(middle), ms(worst));
+}
+
+/// How often the governor of a pool wakes whose funded workers all compute.
+fn busy() {
+    let jobserver = Jobserver::new(1);
+    jobserver.configure(&mut Command::new("true")).expect("a pipe can be made");
+    let builder = ThreadPoolBuilder::new().num_threads(WORKERS).jobserver(jobserver);
+    let pool = builder.build().expect("16 workers");
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let worker = scope.spawn(|| {
+            pool.install(|| {
+                (0..1_000_000).into_par_iter().with_max_len(1).for_each(|_| {
+                    let begin = Instant::now();
+                    while !over.load(Ordering::Relaxed)
+                        && begin.elapsed() < Duration::from_millis(1)
+                    {
+                        std::hint::spin_loop();
+                    }
+                });
+            });
+        });
+        leaf(Duration::from_secs(1));
+        let (span, before) = (Duration::from_secs(10), governor_switches());
+        leaf(span);
+        let rate = (governor_switches() - before) as f64 / span.as_secs_f64();
+        over.store(true, Ordering::Relaxed);
+        worker.join().expect("the jobs end");
+        println!(
+            "owned pool, all funded workers busy: {rate:.1} wake-ups of the governor a second"
+        );
+    });
+}
+
+/// How often governors' threads have gone to sleep.
+fn governor_switches() -> u64 {
+    let tasks = fs::read_dir("/proc/self/task").expect("Linux").filter_map(Result::ok);
+    let mine = tasks.filter(|task| {
+        let name = fs::read_to_string(task.path().join("comm")).unwrap_or_default();
+        name.starts_with("rayon-governor")
+    });
+    mine.filter_map(|task| fs::read_to_string(task.path().join("status")).ok())
+        .filter_map(|status| {
+            let line = status.lines().find(|line| line.starts_with("voluntary_ctxt_switches"))?;
+            line.split_whitespace().last()?.parse::<u64>().ok()
+        })
+        .sum()
 }
 
 /// From the end of the last job until every token is back.

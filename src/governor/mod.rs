@@ -233,7 +233,8 @@ impl Governor {
         *posts += std::mem::take(&mut orders.posts);
         *call |= std::mem::take(&mut orders.offer);
         if std::mem::take(&mut orders.survey) {
-            self.seats.iter().for_each(|seat| seat.survey(now));
+            let busy = |&(worker, _): &(usize, &Seat)| policy.runs(worker);
+            self.seats.iter().enumerate().filter(busy).for_each(|(_, seat)| seat.survey(now));
         }
         let give = purse.withdraw(std::mem::take(&mut orders.give));
         debug_assert_eq!(purse.len(), policy.funds(), "the purse and the policy disagree");

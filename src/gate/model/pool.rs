@@ -29,7 +29,7 @@ pub(super) enum Job {
 /// interleavings and bring no hand-off that was not there before.
 fn knobs() -> Knobs {
     const NEVER: Nanos = 1_000_000_000;
-    Knobs { backoff: (NEVER, NEVER), resweeps: 1, detect: None, ..Knobs::default() }
+    Knobs { backoff: (NEVER, NEVER), resweeps: 1, detect: None, lease: None, ..Knobs::default() }
 }
 
 struct State {

@@ -291,7 +291,7 @@ impl Policy {
     }
 
     /// Whether a worker that is here is admitted.
-    pub(super) fn runs(&self, worker: usize) -> bool {
+    pub(crate) fn runs(&self, worker: usize) -> bool {
         self.roster.is_outside(worker)
     }
 
