@@ -3,6 +3,7 @@
 //! `README.md` in this folder tells the protocol.
 
 mod alarm;
+mod driver;
 pub(crate) mod policy;
 mod purse;
 
@@ -20,8 +21,9 @@ use crate::gate::depth::{self, Attendant, Errand};
 use crate::gate::{Parker, run_own_jobs};
 use crate::jobserver::{Demand, Fund, Holder, Home, Ledger};
 use crate::observe::Stats;
-use alarm::{Alarm, Bed};
-use policy::{Knobs, Nanos, Orders, Policy, Ran, Sighting, Verdict, Wake};
+use alarm::Alarm;
+pub(crate) use driver::Driver;
+use policy::{Knobs, Nanos, Orders, Policy, Sighting, Verdict, Wake};
 use purse::Purse;
 
 /// Called on each worker as it starts, with its index: the user's own start handler.
@@ -72,12 +74,6 @@ struct Afterwards {
     wake: Vec<(usize, Wake)>,
     give: Vec<Fund>,
     ring: bool,
-}
-
-/// The part of a governor that its own thread owns.
-pub(crate) struct Driver {
-    governor: Arc<Governor>,
-    bed: Bed,
 }
 
 impl Governor {
@@ -285,24 +281,6 @@ impl Governor {
             }
         }
     }
-
-    /// Does what the time has come for, and returns a fund that is to be given back.
-    fn tick(&self, state: &mut State, now: Nanos) -> Option<Fund> {
-        let State { policy, orders, purse, watch, .. } = state;
-        let ran = match policy.lookout() {
-            Some(worker) if policy.watches(now) => watch.look(worker, &self.seats[worker]),
-            _ => Ran::Unknown,
-        };
-        if let Some(detect) = self.detect
-            && policy.inspects(now)
-        {
-            policy.inspect(now, |worker| self.seats[worker].stillness(now, detect), orders);
-        }
-        let market = if policy.trades() { purse.market() } else { purse.rivals() };
-        policy.tick(now, market, ran, orders);
-        // An idle pool may keep the own slot as long as it likes, but not a token.
-        purse.exchange()
-    }
 }
 
 impl Attendant for Governor {
@@ -359,70 +337,6 @@ impl fmt::Debug for Governor {
     }
 }
 
-impl Driver {
-    pub(crate) fn governor(&self) -> &Arc<Governor> {
-        &self.governor
-    }
-
-    /// Keeps the governor's time until its pool has ended.
-    ///
-    /// Runs on a thread of its own, which is no worker: only from there does a probe get into the
-    /// injector.
-    pub(crate) fn run(self, post: Post) {
-        sharpen_timers();
-        while let Some(after) = self.round(&post) {
-            self.governor.alarm.sleep(&self.bed, after);
-        }
-    }
-
-    /// Does what is due and says how long to sleep, or `None` if the pool has ended.
-    fn round(&self, post: &Post) -> Option<Option<Nanos>> {
-        let governor = &*self.governor;
-        loop {
-            let mut state = governor.state.lock();
-            state.asleep_until = None;
-            if state.policy.ended() {
-                return None;
-            }
-            let now = governor.now();
-            let nudged = governor.nudged.swap(false, Ordering::Acquire);
-            let due = nudged || state.policy.deadline().is_some_and(|at| at <= now);
-            let exchanged = if due { governor.tick(&mut state, now) } else { None };
-            let mut afterwards = governor.carry_out(&mut state, now);
-            afterwards.give.extend(exchanged);
-            let posts = std::mem::take(&mut state.posts);
-            let call = std::mem::take(&mut state.call);
-            let deadline = state.policy.deadline();
-            let after = deadline.map(|at| at.saturating_sub(now));
-            if posts > 0 || call {
-                state.watch.unsettle();
-            } else {
-                state.asleep_until = Some(deadline.unwrap_or(Nanos::MAX));
-                // Under the lock, or it would undo what others set meanwhile.
-                governor.alarm.set(after);
-            }
-            drop(state);
-            let Afterwards { wake, give, ring: _ } = afterwards;
-            governor.follow_up(Afterwards { wake, give, ring: false });
-            if posts == 0 && !call {
-                return Some(after);
-            }
-            (0..posts).for_each(|_| post(Errand::Probe));
-            if call {
-                post(Errand::Call);
-            }
-        }
-    }
-}
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        // Out of the state first: giving back may call other governors.
-        let purse = Purse::new(&self.governor.ledger);
-        drop(std::mem::replace(&mut self.governor.state.lock().purse, purse));
-    }
-}
-
 /// A call or job from outside that is under way.
 #[derive(Debug)]
 pub(crate) struct Visit {
@@ -459,14 +373,5 @@ impl Announcement {
         if !self.made.swap(true, Ordering::Relaxed) {
             self.governor.step(|policy, now, _, orders| policy.broadcast(now, orders));
         }
-    }
-}
-
-/// Asks the kernel for timers sharper than the 50 µs it allows itself, on this thread alone.
-fn sharpen_timers() {
-    #[cfg(target_os = "linux")]
-    {
-        // Refused, probes mature a little later.
-        let _ = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1));
     }
 }

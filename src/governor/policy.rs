@@ -10,6 +10,7 @@ mod interface;
 mod judge;
 mod knobs;
 mod lease;
+mod probing;
 mod release;
 mod roster;
 mod slack;
@@ -255,117 +256,6 @@ impl Policy {
         }
     }
 
-    /// A worker that found nothing to pop and nothing to steal took a probe.
-    pub(crate) fn taken(
-        &mut self,
-        now: Nanos,
-        market: Market,
-        sighting: Sighting,
-        out: &mut Orders,
-    ) -> Verdict {
-        debug_assert!(self.probes > 0, "a probe was taken that nobody posted");
-        self.probes -= 1;
-        let Sighting { worker, nested, judged } = sighting;
-        if !self.ended && self.strays(now, worker, nested, out) {
-            return Verdict::Park;
-        }
-        if self.ended || self.admitted == 0 {
-            return Verdict::Stay;
-        }
-        self.waiting = nested;
-        self.doubtful = false;
-        // With no call from outside under way, whatever the worker did is over.
-        let judged = match judged {
-            _ if !self.called() => Judged::Quiet,
-            // Elsewhere the sleeps between the turns of a sweep would pass for jobs.
-            Judged::Slept if self.engaged > 0 => Judged::Active,
-            Judged::Slept => Judged::Quiet,
-            judged => judged,
-        };
-        self.lively = judged != Judged::Quiet;
-        // On a crowded machine a probe lies long before an idle worker gets to run: only one that
-        // did run was busy.
-        let worked = self.probe_has_matured(now) && judged != Judged::Quiet;
-        if worked {
-            self.look = self.knobs.look.0;
-        }
-        match judged {
-            Judged::Active => {
-                if self.release.pending() > 0 {
-                    self.release.refuted();
-                }
-                self.touch(now);
-            }
-            Judged::Unknown if worked && self.engaged > 0 => self.touch(now),
-            Judged::Unknown if self.probe_has_lain_long(now) => self.touch(now),
-            Judged::Unknown if worked => {
-                // It may have run, or been woken in passing: enough for a sweep and a short delay.
-                self.epoch += 1;
-                self.release.postpone(now + self.knobs.patience.0);
-            }
-            Judged::Unknown | Judged::Quiet | Judged::Slept => {}
-        }
-        if worked || !nested {
-            self.roster.progressed(worker);
-        }
-        let on_trial = !nested && !worked && self.growth.failed(now);
-        if on_trial {
-            self.tally.failed_trials += 1;
-            // It came between two jobs, or there is but one. Unless the pool shows activity by
-            // then, the patience with it ends like that outside a call.
-            let spent = self.patience().saturating_sub(self.knobs.patience.0);
-            self.slack_since = self.slack_since.min(now.saturating_sub(spent));
-        }
-
-        if self.absences.queued() > 0 {
-            self.park(now, worker, nested);
-            self.hand_to_returned(now, out);
-            return Verdict::Park;
-        }
-        if let Some(next) = self.roster.take_nested(now, worked || !nested) {
-            self.park(now, worker, nested);
-            self.hand_over(now, next, out);
-            return Verdict::Park;
-        }
-        if self.sweep_is_due(now) {
-            return self.begin_sweep(now, worker, nested, out);
-        }
-        // Parked, a nested worker would itself need somebody to look after it.
-        let spare = self.admitted > self.floor().max(usize::from(nested));
-        let asked = self.release.pending() > 0;
-        let early = nested && now < self.slack_since + 4 * self.least_patience();
-        let retire = market.rival_starving || (spare && asked && judged == Judged::Quiet && !early);
-        // All that are idle may be nested: to ask them again at once would be in vain.
-        let later = if asked && early { (now - self.slack_since) / 4 } else { 0 };
-        if retire {
-            self.release.gave();
-            self.park(now, worker, nested);
-            self.retire(now, out);
-            let more = self.release.burst(self.probes);
-            if more > 0 && self.admitted > self.floor() {
-                self.post(now, more, out);
-            } else {
-                self.settle(now);
-                self.doubtful = self.admitted == 1;
-            }
-            return Verdict::Park;
-        }
-        let busy = judged != Judged::Quiet && !worked;
-        if busy && self.roster.len() > 0 && self.growth.asked() == 0 {
-            if market.lying == 0 {
-                self.growth.ask(1);
-            } else if !self.lease.is_offering() && self.growth.explores(now) {
-                self.exploring = true;
-                out.take += 1;
-            }
-        }
-        self.settle(now);
-        if self.phase == Phase::Slack && later > 0 {
-            self.release.answered(now + later.max(self.knobs.canary));
-        }
-        Verdict::Stay
-    }
-
     /// A worker that was woken to work runs.
     pub(crate) fn resumed(&mut self, now: Nanos) {
         self.waking = self.waking.saturating_sub(1);
@@ -514,22 +404,6 @@ impl Policy {
         self.admitted == 1 && self.turning == 0 && self.floor() == 1
     }
 
-    fn probe_has_matured(&self, now: Nanos) -> bool {
-        match self.phase {
-            Phase::Listening { since } => self.waking == 0 && now >= since + self.tau(),
-            Phase::Saturated { .. } => true,
-            Phase::Dormant | Phase::Slack => false,
-        }
-    }
-
-    /// Whether a probe has lain for so long that even on a crowded machine somebody must be busy.
-    fn probe_has_lain_long(&self, now: Nanos) -> bool {
-        match self.phase {
-            Phase::Saturated { since } => now >= since + 20 * self.knobs.tau,
-            Phase::Listening { .. } | Phase::Dormant | Phase::Slack => false,
-        }
-    }
-
     /// Notes activity: nothing that was parked before has seen what it may have brought.
     fn touch(&mut self, now: Nanos) {
         self.slack_since = now;
@@ -543,43 +417,6 @@ impl Policy {
         self.resweeps = 0;
         self.beat = self.knobs.beat.0;
         self.beat_at = now + self.beat;
-    }
-
-    fn probe_by(&mut self, at: Nanos) {
-        self.probe_at = Some(self.probe_at.map_or(at, |earlier| earlier.min(at)));
-    }
-
-    /// Plans the next look of a slack pool for saturation, if there is anybody to add.
-    fn listen_later(&mut self, now: Nanos) {
-        if self.admitted > 1 && self.roster.len() > 0 && self.growth.asked() == 0 {
-            self.probe_by(now + self.look);
-            self.look = (self.look * 2).min(self.knobs.look.1);
-        }
-    }
-
-    fn post(&mut self, now: Nanos, probes: usize, out: &mut Orders) {
-        self.probes += probes;
-        self.probe_at = None;
-        self.last_post = now;
-        self.tally.probes += probes as u64;
-        out.posts += probes;
-        self.phase = Phase::Listening { since: now };
-    }
-
-    /// After a probe was taken and its taker dealt with: nobody is left to listen for, or the
-    /// others count from now.
-    fn settle(&mut self, now: Nanos) {
-        if self.phase == Phase::Dormant {
-            return;
-        }
-        if self.probes > 0 {
-            self.phase = Phase::Listening { since: now };
-            return;
-        }
-        self.phase = Phase::Slack;
-        self.watch_from(now);
-        self.listen_later(now);
-        self.release.answered(now + self.knobs.canary);
     }
 
     /// Plans the next look at the lookout, which has just run on our account.

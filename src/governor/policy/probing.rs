@@ -1,0 +1,190 @@
+//! Probes: when they are posted, what it means that one lies untaken, and what that one is taken.
+
+use super::{Judged, Nanos, Orders, Phase, Policy, Sighting, Verdict};
+use crate::jobserver::Market;
+
+impl Policy {
+    /// A worker that found nothing to pop and nothing to steal took a probe.
+    pub(crate) fn taken(
+        &mut self,
+        now: Nanos,
+        market: Market,
+        sighting: Sighting,
+        out: &mut Orders,
+    ) -> Verdict {
+        debug_assert!(self.probes > 0, "a probe was taken that nobody posted");
+        self.probes -= 1;
+        let Sighting { worker, nested, .. } = sighting;
+        if !self.ended && self.strays(now, worker, nested, out) {
+            return Verdict::Park;
+        }
+        if self.ended || self.admitted == 0 {
+            return Verdict::Stay;
+        }
+        self.waiting = nested;
+        self.doubtful = false;
+        let (judged, worked) = self.learn_from(now, sighting);
+
+        if self.absences.queued() > 0 {
+            self.park(now, worker, nested);
+            self.hand_to_returned(now, out);
+            return Verdict::Park;
+        }
+        if let Some(next) = self.roster.take_nested(now, worked || !nested) {
+            self.park(now, worker, nested);
+            self.hand_over(now, next, out);
+            return Verdict::Park;
+        }
+        if self.sweep_is_due(now) {
+            return self.begin_sweep(now, worker, nested, out);
+        }
+        // Parked, a nested worker would itself need somebody to look after it.
+        let spare = self.admitted > self.floor().max(usize::from(nested));
+        let asked = self.release.pending() > 0;
+        let early = nested && now < self.slack_since + 4 * self.least_patience();
+        if market.rival_starving || (spare && asked && judged == Judged::Quiet && !early) {
+            self.give_up(now, worker, nested, out);
+            return Verdict::Park;
+        }
+        if judged != Judged::Quiet && !worked {
+            self.bid(now, market, out);
+        }
+        self.settle(now);
+        if asked && early && self.phase == Phase::Slack {
+            // All that are idle may be nested: to ask them again at once would be in vain.
+            let pause = (now - self.slack_since) / 4;
+            self.release.answered(now + pause.max(self.knobs.canary));
+        }
+        Verdict::Stay
+    }
+
+    /// What the taker of a probe tells of the pool. Returns what it is taken for, and whether it had
+    /// work for so long that the probe matured.
+    fn learn_from(&mut self, now: Nanos, sighting: Sighting) -> (Judged, bool) {
+        let Sighting { worker, nested, judged } = sighting;
+        let judged = match judged {
+            // Whatever it did is over.
+            _ if !self.called() => Judged::Quiet,
+            // Elsewhere the sleeps between the turns of a sweep would pass for jobs.
+            Judged::Slept if self.engaged > 0 => Judged::Active,
+            Judged::Slept => Judged::Quiet,
+            judged => judged,
+        };
+        self.lively = judged != Judged::Quiet;
+        // On a crowded machine a probe lies long before an idle worker gets to run: only one that
+        // did run was busy.
+        let worked = self.probe_has_matured(now) && judged != Judged::Quiet;
+        if worked {
+            self.look = self.knobs.look.0;
+        }
+        match judged {
+            Judged::Active => {
+                if self.release.pending() > 0 {
+                    self.release.refuted();
+                }
+                self.touch(now);
+            }
+            Judged::Unknown if worked && self.engaged > 0 => self.touch(now),
+            Judged::Unknown if self.probe_has_lain_long(now) => self.touch(now),
+            Judged::Unknown if worked => {
+                // It may have run, or been woken in passing: enough for a sweep and a short delay.
+                self.epoch += 1;
+                self.release.postpone(now + self.knobs.patience.0);
+            }
+            Judged::Unknown | Judged::Quiet | Judged::Slept => {}
+        }
+        if worked || !nested {
+            self.roster.progressed(worker);
+        }
+        let on_trial = !nested && !worked && self.growth.failed(now);
+        if on_trial {
+            self.tally.failed_trials += 1;
+            // It came between two jobs, or there is but one. Unless the pool shows activity by
+            // then, the patience with it ends like that outside a call.
+            let spent = self.patience().saturating_sub(self.knobs.patience.0);
+            self.slack_since = self.slack_since.min(now.saturating_sub(spent));
+        }
+        (judged, worked)
+    }
+
+    /// An idle worker parks, and what funds it goes back.
+    fn give_up(&mut self, now: Nanos, worker: usize, nested: bool, out: &mut Orders) {
+        self.release.gave();
+        self.park(now, worker, nested);
+        self.retire(now, out);
+        let more = self.release.burst(self.probes);
+        if more > 0 && self.admitted > self.floor() {
+            self.post(now, more, out);
+        } else {
+            self.settle(now);
+            self.doubtful = self.admitted == 1;
+        }
+    }
+
+    /// A pool whose sections are shorter than a probe takes to mature tries one more worker now and
+    /// then, or is offered a token when there is one.
+    fn bid(&mut self, now: Nanos, market: Market, out: &mut Orders) {
+        if self.roster.len() == 0 || self.growth.asked() > 0 {
+            return;
+        }
+        if market.lying == 0 {
+            self.growth.ask(1);
+        } else if !self.lease.is_offering() && self.growth.explores(now) {
+            self.exploring = true;
+            out.take += 1;
+        }
+    }
+
+    pub(super) fn probe_has_matured(&self, now: Nanos) -> bool {
+        match self.phase {
+            Phase::Listening { since } => self.waking == 0 && now >= since + self.tau(),
+            Phase::Saturated { .. } => true,
+            Phase::Dormant | Phase::Slack => false,
+        }
+    }
+
+    /// Whether a probe has lain for so long that even on a crowded machine somebody must be busy.
+    fn probe_has_lain_long(&self, now: Nanos) -> bool {
+        match self.phase {
+            Phase::Saturated { since } => now >= since + 20 * self.knobs.tau,
+            Phase::Listening { .. } | Phase::Dormant | Phase::Slack => false,
+        }
+    }
+
+    pub(super) fn probe_by(&mut self, at: Nanos) {
+        self.probe_at = Some(self.probe_at.map_or(at, |earlier| earlier.min(at)));
+    }
+
+    /// Plans the next look of a slack pool for saturation, if there is anybody to add.
+    pub(super) fn listen_later(&mut self, now: Nanos) {
+        if self.admitted > 1 && self.roster.len() > 0 && self.growth.asked() == 0 {
+            self.probe_by(now + self.look);
+            self.look = (self.look * 2).min(self.knobs.look.1);
+        }
+    }
+
+    pub(super) fn post(&mut self, now: Nanos, probes: usize, out: &mut Orders) {
+        self.probes += probes;
+        self.probe_at = None;
+        self.last_post = now;
+        self.tally.probes += probes as u64;
+        out.posts += probes;
+        self.phase = Phase::Listening { since: now };
+    }
+
+    /// After a probe was taken and its taker dealt with: nobody is left to listen for, or the
+    /// others count from now.
+    pub(super) fn settle(&mut self, now: Nanos) {
+        if self.phase == Phase::Dormant {
+            return;
+        }
+        if self.probes > 0 {
+            self.phase = Phase::Listening { since: now };
+            return;
+        }
+        self.phase = Phase::Slack;
+        self.watch_from(now);
+        self.listen_later(now);
+        self.release.answered(now + self.knobs.canary);
+    }
+}
