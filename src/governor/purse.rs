@@ -57,7 +57,7 @@ impl Purse {
     /// Takes up to `most` funds that are to be had without waiting, and says how many.
     pub(crate) fn take(&mut self, most: usize) -> usize {
         for taken in 0..most {
-            match self.ledger.try_take() {
+            match self.account.and_then(|account| self.ledger.try_take_for(account)) {
                 Some(fund) => self.add(fund),
                 None => return taken,
             }
@@ -108,6 +108,9 @@ impl Purse {
         let mut withdrawn = self.tokens.split_off(self.tokens.len().saturating_sub(rest));
         if withdrawn.len() < rest {
             withdrawn.extend(self.own.take());
+        }
+        if let (0, true, Some(account)) = (self.len(), count > 0, self.account) {
+            self.ledger.gave_all(account);
         }
         withdrawn
     }

@@ -39,6 +39,8 @@ pub(crate) enum Offer<T> {
 struct Account<T> {
     demand: Demand,
     inbox: Vec<Fund<T>>,
+    /// It has been granted or has taken a fund since it was last known to have none.
+    holds: bool,
 }
 
 /// Accounts of the pools and threads that share one jobserver connection.
@@ -57,7 +59,7 @@ impl<T> Book<T> {
 
     /// Opens an account and returns its number.
     pub(crate) fn open(&mut self) -> usize {
-        let account = Some(Account { demand: Demand::default(), inbox: Vec::new() });
+        let account = Some(Account { demand: Demand::default(), inbox: Vec::new(), holds: false });
         match self.accounts.iter().position(Option::is_none) {
             Some(free) => {
                 self.accounts[free] = account;
@@ -111,6 +113,23 @@ impl<T> Book<T> {
         account.demand.funds = account.demand.funds.saturating_sub(1);
         account.demand.starving = false;
         account.inbox.push(fund);
+        account.holds = true;
+    }
+
+    /// Notes that an account holder has taken a fund.
+    pub(crate) fn took(&mut self, id: usize) {
+        self.account(id).holds = true;
+    }
+
+    /// Notes that an account holder has given all its funds up, but for what lies in its inbox.
+    pub(crate) fn gave_all(&mut self, id: usize) {
+        let account = self.account(id);
+        account.holds = !account.inbox.is_empty();
+    }
+
+    /// Whether an account holder may have a fund that it could give up.
+    pub(crate) fn holds(&self, id: usize) -> bool {
+        self.accounts[id].as_ref().is_some_and(|account| account.holds)
     }
 
     /// Empties an account's inbox.
@@ -189,6 +208,22 @@ mod tests {
         assert_eq!(order, expected);
         assert_eq!(book.collect(c), [Fund::Token(0)]);
         assert_eq!(book.rivals(a), (false, false));
+    }
+
+    #[test]
+    fn who_holds_a_fund_is_known() {
+        let mut book = Book::new();
+        let (a, b) = (book.open(), book.open());
+        book.took(a);
+        book.demand(b, want(1));
+        assert_eq!(book.offer(Fund::Token(1_u8)), Offer::Granted(b));
+        assert!(book.holds(a) && book.holds(b));
+        book.gave_all(a);
+        book.gave_all(b);
+        assert!(!book.holds(a) && book.holds(b), "one lies in the inbox");
+        book.collect(b);
+        book.gave_all(b);
+        assert!(!book.holds(b));
     }
 
     #[test]

@@ -138,11 +138,25 @@ impl Ledger {
 
     /// A fund, if one is to be had without waiting.
     pub(crate) fn try_take(&self) -> Option<Fund> {
+        self.try_fund(&mut self.state.lock())
+    }
+
+    /// The same for the holder of an account.
+    pub(crate) fn try_take_for(&self, id: usize) -> Option<Fund> {
         let mut state = self.state.lock();
-        if let Some(own) = state.book.take_own() {
-            return Some(own);
-        }
-        self.try_token(&mut state).map(AnyFund::Token)
+        let fund = self.try_fund(&mut state)?;
+        state.book.took(id);
+        Some(fund)
+    }
+
+    /// The holder of an account has no fund any more.
+    pub(crate) fn gave_all(&self, id: usize) {
+        self.state.lock().book.gave_all(id);
+    }
+
+    fn try_fund(&self, state: &mut State) -> Option<Fund> {
+        let own = state.book.take_own();
+        own.or_else(|| self.try_token(state).map(AnyFund::Token))
     }
 
     /// The own slot, if nobody uses it.
@@ -196,7 +210,9 @@ impl Ledger {
             return true;
         }
         if demand.starving {
-            let others = state.holders.iter().enumerate().filter(|&(other, _)| other != id);
+            // Only those who could give something up: there may be a hundred pools.
+            let holds = |&(other, _): &(usize, _)| other != id && state.book.holds(other);
+            let others = state.holders.iter().enumerate().filter(holds);
             others.filter_map(|(_, holder)| holder.as_ref()).for_each(|holder| holder.nudge());
         }
         drop(state);

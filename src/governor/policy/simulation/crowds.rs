@@ -2,7 +2,7 @@
 
 use super::caller::Act;
 use super::dice::{Dice, Weather};
-use super::laws::Laws;
+use super::laws::{Laws, effort};
 use super::program::{self, Code, Op, Taste};
 use super::scenario::Scenario;
 use super::world::World;
@@ -36,13 +36,14 @@ fn a_pool_of_1024_workers_spreads_over_its_tokens() {
     assert!(pool.done < 100 * MILLISECOND, "took {}", pool.done);
 }
 
-#[test]
-fn a_thousand_processes_share_a_jobserver() {
+/// So many processes, each with a pool that is called twice, on 16 tokens. Returns how many probes
+/// and rounds of its governor each has cost, on average.
+fn effort_among(processes: usize) -> u64 {
     let mut world = World::new(2, 16, CALM);
     world.laws = Laws::budget_alone(10_007);
     let mut dice = Dice::new(3);
     let mut work = 0;
-    for _ in 0..1_000 {
+    for _ in 0..processes {
         let process = world.process(false);
         let pool = world.pool(process, 4, dice.percent(20));
         let announced = !world.pools[pool].anchored || dice.percent(50);
@@ -57,7 +58,15 @@ fn a_thousand_processes_share_a_jobserver() {
         let acts = acts.collect();
         world.caller(acts, vec![pool]);
     }
-    run(Scenario { world, work });
+    let world = run(Scenario { world, work });
+    let efforts = world.pools.iter().map(effort);
+    efforts.map(|(probes, rounds)| probes + rounds).sum::<u64>() / processes as u64
+}
+
+#[test]
+fn a_thousand_processes_share_a_jobserver_at_no_more_effort_each() {
+    let [few, many] = [10, 1_000].map(effort_among);
+    assert!(many <= 2 * few, "{few} steps a process among 10, {many} among 1,000");
 }
 
 /// Calls without a pause long enough for a sweep must not keep a parked worker from its part of

@@ -200,7 +200,7 @@ fn is_parked(worker: &Worker) -> bool {
     worker.mode == Mode::Gated && worker.call.is_none()
 }
 
-fn effort(pool: &Pool) -> (u64, u64) {
+pub(super) fn effort(pool: &Pool) -> (u64, u64) {
     (pool.policy.tally().probes, pool.governor.rounds)
 }
 
