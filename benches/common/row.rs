@@ -2,6 +2,13 @@
 
 use crate::stats::Quartiles;
 
+/// No row with a token for each worker may be slower than this many times stock rayon, nor any with
+/// fewer tokens slower than this many times stock rayon of as many threads.
+pub(crate) const BOUND: f64 = 1.05;
+
+/// Bound of the geometric mean over all rows with a token for each worker.
+pub(crate) const MEAN_BOUND: f64 = 1.03;
+
 /// What runs the work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Contender {
@@ -87,6 +94,11 @@ impl Row {
         }
     }
 
+    /// Whether serial and wide phases follow each other: where idle tokens matter most.
+    pub(crate) fn is_of_phases(&self) -> bool {
+        self.group == PHASES
+    }
+
     fn samples(&self, contender: Contender) -> &[Sample] {
         &self.samples[contender as usize]
     }
@@ -117,12 +129,21 @@ impl Row {
         let (ours, fork) = (self.ratio(Contender::Ours), self.ratio(Contender::Fork));
         let [our_tokens, fork_tokens] = [Contender::Ours, Contender::Fork].map(|it| self.taken(it));
         let bounds = [
-            ("stock", self.supply() != Supply::Growing && ours > 1.05),
+            ("stock", self.supply() != Supply::Growing && ours > BOUND),
             ("sized", self.supply() == Supply::Growing && ours > self.ratio(Contender::Sized)),
             ("fork", ours > 1.02 * fork),
-            ("tokens", self.group == PHASES && our_tokens > fork_tokens / 10.0),
+            ("tokens", self.is_of_phases() && our_tokens > fork_tokens / 10.0),
             ("peak", self.peak(Contender::Ours) > Some(self.width())),
         ];
         bounds.into_iter().filter_map(|(bound, broken)| broken.then_some(bound)).collect()
     }
+}
+
+/// The mean of a contender's ratios to stock over all rows with a token for each worker, in which
+/// twice as fast and half as fast cancel out. NaN if there are none.
+pub(crate) fn mean_with_plenty(rows: &[Row], contender: Contender) -> f64 {
+    let plenty = rows.iter().filter(|row| row.supply() == Supply::Plenty);
+    let (sum, count) = plenty
+        .fold((0.0, 0.0), |(sum, count), row| (sum + f64::ln(row.ratio(contender)), count + 1.0));
+    f64::exp(sum / count)
 }

@@ -1,4 +1,4 @@
-//! Medians, quartiles and geometric means.
+//! Medians and quartiles.
 
 /// A quarter of the values lies below the first, half of them below the second, and so on.
 #[derive(Clone, Copy, Debug)]
@@ -21,12 +21,4 @@ impl Quartiles {
     pub(crate) fn median(self) -> f64 {
         self.0[1]
     }
-}
-
-/// The mean of ratios: twice as fast and half as fast cancel out. NaN of none.
-pub(crate) fn geometric_mean(ratios: impl IntoIterator<Item = f64>) -> f64 {
-    let (sum, count) = ratios
-        .into_iter()
-        .fold((0.0, 0.0), |(sum, count), ratio| (sum + f64::ln(ratio), count + 1.0));
-    f64::exp(sum / count)
 }

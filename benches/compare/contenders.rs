@@ -7,7 +7,8 @@ use jobserver::Client;
 use parking_lot::Mutex;
 use rayon_jobserver::{Jobserver, ThreadPool, ThreadPoolBuilder, Token};
 
-use crate::leaf::{Jobs, Leaf};
+use crate::jobs::Jobs;
+use crate::leaf::Leaf;
 use crate::proxy::Proxy;
 use crate::row::{Contender, Row, Sample, Supply};
 use crate::work::{Scene, Work};

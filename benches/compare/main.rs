@@ -14,6 +14,8 @@ mod csv;
 #[path = "../../examples/support/files.rs"]
 mod files;
 mod input;
+mod jobs;
+#[path = "../common/leaf.rs"]
 mod leaf;
 #[path = "../common/machine.rs"]
 mod machine;
@@ -33,9 +35,8 @@ use std::error::Error;
 use args::Options;
 use contenders::Pool;
 use csv::Table;
-use row::{Contender, Row, Supply};
+use row::{Contender, Row};
 use settle::settle;
-use stats::geometric_mean;
 use work::Work;
 
 const QUICK_ROUNDS: usize = 2;
@@ -56,9 +57,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     for contender in [Contender::Ours, Contender::Sized, Contender::Fork] {
-        let plenty = rows.iter().filter(|row| row.supply() == Supply::Plenty);
-        let mean = geometric_mean(plenty.map(|row| row.ratio(contender)));
+        let mean = row::mean_with_plenty(&rows, contender);
         println!("{} to stock with plenty of tokens, geometric mean: {mean:.3}", contender.name());
+        if contender == Contender::Ours && mean > row::MEAN_BOUND {
+            println!("    LOST: mean");
+        }
     }
     if let Some(folder) = options.record() {
         machine::describe(folder, options.quick)?;

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::flavour::{self, prelude::*};
 use crate::input;
-use crate::leaf::Jobs;
+use crate::jobs::Jobs;
 use crate::work::{Kind, Scene, Work};
 
 /// Runs the work once and tells how long it took.

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::leaf::{Jobs, Leaf};
+use crate::jobs::Jobs;
+use crate::leaf::Leaf;
 use crate::row::GROWING;
 
 /// Calls a section within a pool, from outside of it.
