@@ -39,7 +39,7 @@ use row::{Contender, Row};
 use settle::settle;
 use work::Work;
 
-const QUICK_ROUNDS: usize = 2;
+const QUICK_ROUNDS: usize = 1;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::parse()?;

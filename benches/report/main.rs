@@ -42,7 +42,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let rows = read::rows(&folder)?;
     let packings = read::packings(&folder)?;
     let drawn = plots::draw(&folder, &rows, &packings)?;
+    // Relative to the page, if it can be.
     let link = out.parent().and_then(|parent| folder.strip_prefix(parent).ok()).unwrap_or(&folder);
+    let link = if link.as_os_str().is_empty() { Path::new(".") } else { link };
     fs::write(&out, method::page(link, &machine, &rows, &packings, &drawn))?;
     println!("{} from {}", out.display(), folder.display());
     Ok(())

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::path::Path;
 
+use plotters::coord::Shift;
 use plotters::prelude::*;
 
 use crate::packing::{self, Mode};
@@ -104,48 +105,61 @@ fn dots(
     let high = values().fold(bound, f64::max) * 1.05;
     let area = SVGBackend::new(file, (1000, 110 + 17 * lines.len() as u32)).into_drawing_area();
     area.fill(&WHITE)?;
+    let (head, body) = area.split_vertically(55);
+    key(&head, title, series)?;
     // Names are drawn below each other from the top, so the first is the highest.
     let height = |line: usize| (lines.len() - line) as f64 - 0.5;
-    let mut chart = ChartBuilder::on(&area)
-        .caption(title, ("sans-serif", 18))
-        .margin(10)
+    let mut chart = ChartBuilder::on(&body)
+        .margin(5)
         .margin_right(25)
         .x_label_area_size(30)
         .y_label_area_size(420)
         .build_cartesian_2d((low..high).log_scale(), 0.0..lines.len() as f64)?;
-    chart.configure_mesh().disable_y_mesh().disable_y_axis().y_labels(0).draw()?;
+    chart
+        .configure_mesh()
+        .disable_y_mesh()
+        .disable_y_axis()
+        .y_labels(0)
+        .light_line_style(TRANSPARENT)
+        .label_style(("sans-serif", 12))
+        .draw()?;
     for (number, line) in lines.iter().enumerate() {
         let place = chart.backend_coord(&(low, height(number)));
-        let style = ("sans-serif", 12).into_text_style(&area);
-        area.draw_text(&line.name, &style, (20, place.1 - 7))?;
+        area.draw_text(&line.name, &TextStyle::from(("sans-serif", 12)), (20, place.1 - 7))?;
         let rule =
             PathElement::new([(low, height(number)), (high, height(number))], BLACK.mix(0.1));
         chart.draw_series([rule])?;
     }
     let ends = [(bound, 0.0), (bound, lines.len() as f64)];
     chart.draw_series([PathElement::new(ends, BLACK.mix(0.6))])?;
-    for (index, &(name, colour)) in series.iter().enumerate() {
+    for (index, &(_, colour)) in series.iter().enumerate() {
         let strokes = lines.iter().enumerate().map(|(number, line)| {
             let [left, _, right] = line.points[index].0;
-            PathElement::new(
-                [(left, height(number)), (right, height(number))],
-                colour.stroke_width(2),
-            )
+            let ends = [(left, height(number)), (right, height(number))];
+            PathElement::new(ends, colour.stroke_width(2))
         });
         chart.draw_series(strokes)?;
         let medians = lines.iter().enumerate().map(|(number, line)| {
             Circle::new((line.points[index].median(), height(number)), 4, colour.filled())
         });
-        let key = move |(x, y)| Circle::new((x + 10, y), 4, colour.filled());
-        chart.draw_series(medians)?.label(name).legend(key);
+        chart.draw_series(medians)?;
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperRight)
-        .background_style(WHITE.mix(0.8))
-        .border_style(BLACK.mix(0.3))
-        .label_font(("sans-serif", 12))
-        .draw()?;
     area.present()?;
+    Ok(())
+}
+
+/// The title, and what the colours mean.
+fn key(
+    head: &DrawingArea<SVGBackend<'_>, Shift>,
+    title: &str,
+    series: &[(&str, RGBColor)],
+) -> Result<(), Box<dyn Error>> {
+    head.draw_text(title, &TextStyle::from(("sans-serif", 18)), (20, 8))?;
+    let mut left = 425;
+    for &(name, colour) in series {
+        head.draw(&Circle::new((left, 42), 4, colour.filled()))?;
+        head.draw_text(name, &TextStyle::from(("sans-serif", 12)), (left + 10, 36))?;
+        left += 130;
+    }
     Ok(())
 }
