@@ -21,8 +21,9 @@ mod support;
 #[path = "support/sweep.rs"]
 mod sweep;
 
+use support::files::sources;
 use support::trace::Trace;
-use support::words::{Counts, sources};
+use support::words::Counts;
 use sweep::Overlap;
 
 const USAGE: &str = "usage: budget [TOKENS] [--processes P] [--workers W] [--quick]";

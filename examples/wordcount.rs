@@ -14,8 +14,9 @@ use rayon_jobserver::Jobserver;
 
 mod support;
 
+use support::files::{Files, sources};
 use support::trace::Trace;
-use support::words::{Counts, Files, sources};
+use support::words::Counts;
 
 const USAGE: &str = "usage: wordcount [--trace FILE] [FILE|FOLDER]...";
 

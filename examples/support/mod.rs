@@ -1,4 +1,5 @@
 //! What the examples have in common.
 
+pub(crate) mod files;
 pub(crate) mod trace;
 pub(crate) mod words;

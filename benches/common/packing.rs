@@ -1,0 +1,137 @@
+//! A row of the processes: the same processes on one budget, in each way to share it.
+
+use crate::stats::Quartiles;
+
+/// How the processes share the budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// This crate.
+    Ours,
+    /// Not at all: stock rayon as wide in each process as if it were alone.
+    Oversubscribed,
+    /// Stock rayon with an equal part of the budget's threads in each process.
+    Split,
+    /// Stock rayon with what tokens each process finds free when it starts; it keeps them.
+    Sized,
+}
+
+impl Mode {
+    pub(crate) const ALL: [Mode; 4] = [Mode::Ours, Mode::Oversubscribed, Mode::Split, Mode::Sized];
+
+    /// As it is written in raw results and tables.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Mode::Ours => "ours",
+            Mode::Oversubscribed => "oversubscribed",
+            Mode::Split => "split",
+            Mode::Sized => "sized",
+        }
+    }
+}
+
+/// One run of all the processes. Times are milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sample {
+    /// From the first start to the last end.
+    pub(crate) wall: f64,
+    /// Of a process, on average, and of the slowest.
+    pub(crate) mean: f64,
+    pub(crate) max: f64,
+    /// Jobs at once: the most, and on average.
+    pub(crate) peak: f64,
+    pub(crate) running: f64,
+    /// Context switches of all the processes: because a thread waited, and because it was stopped.
+    pub(crate) waits: f64,
+    pub(crate) stops: f64,
+    /// Time of cores that all the processes used.
+    pub(crate) cpu: f64,
+    /// Tokens read from the jobserver.
+    pub(crate) taken: f64,
+}
+
+/// What each number of a sample is called, and where it is.
+type Measure = (&'static str, fn(&Sample) -> f64);
+
+pub(crate) const MEASURES: [Measure; 9] = [
+    ("wall_ms", |sample| sample.wall),
+    ("mean_ms", |sample| sample.mean),
+    ("max_ms", |sample| sample.max),
+    ("peak", |sample| sample.peak),
+    ("running", |sample| sample.running),
+    ("waits", |sample| sample.waits),
+    ("stops", |sample| sample.stops),
+    ("cpu_ms", |sample| sample.cpu),
+    ("taken", |sample| sample.taken),
+];
+
+/// Columns of the raw results that come before those.
+pub(crate) const COLUMNS: [&str; 7] =
+    ["leaf", "processes", "tokens", "sizes", "perfect_ms", "mode", "round"];
+
+/// The processes of a row.
+#[derive(Debug)]
+pub(crate) struct Row {
+    /// Whether leaves compute or sleep.
+    pub(crate) leaf: String,
+    pub(crate) processes: usize,
+    pub(crate) tokens: usize,
+    /// Whether the processes have alike or unlike phases.
+    pub(crate) sizes: String,
+    /// Milliseconds that no schedule can beat.
+    pub(crate) perfect: f64,
+    /// In the order of `Mode::ALL`.
+    pub(crate) samples: [Vec<Sample>; 4],
+}
+
+impl Row {
+    pub(crate) fn name(&self) -> String {
+        let Row { leaf, processes, tokens, sizes, .. } = self;
+        format!("{processes} processes {sizes}, {tokens} tokens, {leaf}")
+    }
+
+    /// Jobs that may run at once: the tokens, and each process's own slot.
+    pub(crate) fn slots(&self) -> usize {
+        self.tokens + self.processes
+    }
+
+    /// The quartiles over all rounds.
+    pub(crate) fn of(&self, mode: Mode, measure: fn(&Sample) -> f64) -> Quartiles {
+        Quartiles::of(self.samples[mode as usize].iter().map(measure))
+    }
+
+    pub(crate) fn wall(&self, mode: Mode) -> f64 {
+        self.of(mode, |sample| sample.wall).median()
+    }
+
+    /// Context switches, of both kinds.
+    pub(crate) fn switches(&self, mode: Mode) -> f64 {
+        self.of(mode, |sample| sample.waits + sample.stops).median()
+    }
+
+    fn peak(&self) -> f64 {
+        let peaks = self.samples[Mode::Ours as usize].iter().map(|sample| sample.peak);
+        peaks.fold(0.0, f64::max)
+    }
+
+    /// The bounds that ours breaks in this row.
+    ///
+    /// Where leaves sleep, any number of them runs at full speed, and oversubscription costs nothing:
+    /// it is no rival there. Where they compute, the own slots alone are as many as the cores, and
+    /// how tokens are shared makes no difference.
+    pub(crate) fn lost(&self) -> Vec<&'static str> {
+        let computing = self.leaf == "computing";
+        let ours = self.wall(Mode::Ours);
+        let bounds = [
+            ("sized", !computing && self.wall(Mode::Sized) < 1.25 * ours),
+            ("split", !computing && self.wall(Mode::Split) < 1.25 * ours),
+            ("perfect", ours > 1.10 * self.perfect),
+            ("oversubscribed", computing && ours > self.wall(Mode::Oversubscribed)),
+            (
+                "switches",
+                computing && self.switches(Mode::Ours) >= self.switches(Mode::Oversubscribed),
+            ),
+            ("peak", self.peak() > self.slots() as f64),
+        ];
+        bounds.into_iter().filter_map(|(bound, broken)| broken.then_some(bound)).collect()
+    }
+}

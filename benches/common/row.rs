@@ -1,0 +1,149 @@
+//! A row of the comparison: the same work on every contender, round by round.
+
+use crate::stats::Quartiles;
+
+/// No row with a token for each worker may be slower than this many times stock rayon, nor any with
+/// fewer tokens slower than this many times stock rayon of as many threads.
+pub(crate) const BOUND: f64 = 1.05;
+
+/// Bound of the geometric mean over all rows with a token for each worker.
+pub(crate) const MEAN_BOUND: f64 = 1.03;
+
+/// What runs the work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Contender {
+    /// Stock rayon with as many threads as ours may run workers.
+    Stock,
+    /// This crate.
+    Ours,
+    /// Stock rayon with a thread for each token that is free at the start, and one more.
+    Sized,
+    /// rustc's fork of rayon, driven by a proxy of the jobserver as rustc has it.
+    Fork,
+}
+
+impl Contender {
+    pub(crate) const ALL: [Contender; 4] =
+        [Contender::Stock, Contender::Ours, Contender::Sized, Contender::Fork];
+
+    /// As it is written in raw results and tables.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Contender::Stock => "stock",
+            Contender::Ours => "ours",
+            Contender::Sized => "sized",
+            Contender::Fork => "fork",
+        }
+    }
+}
+
+/// One run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sample {
+    pub(crate) millis: f64,
+    /// Tokens taken from the jobserver meanwhile.
+    pub(crate) taken: u64,
+    /// The most leaves at once, where they are counted.
+    pub(crate) peak: Option<usize>,
+}
+
+/// All runs of some work in one shape.
+#[derive(Debug)]
+pub(crate) struct Row {
+    /// The kind of work, in one word.
+    pub(crate) group: String,
+    pub(crate) work: String,
+    pub(crate) workers: usize,
+    pub(crate) tokens: usize,
+    /// In the order of `Contender::ALL`.
+    pub(crate) samples: [Vec<Sample>; 4],
+}
+
+/// Of the raw results: a line a sample.
+pub(crate) const COLUMNS: [&str; 9] =
+    ["group", "work", "workers", "tokens", "contender", "round", "ms", "taken", "peak"];
+
+/// How many tokens there are for the workers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Supply {
+    /// Every worker can run.
+    Plenty,
+    /// Some must wait.
+    Starved,
+    /// One is free at the start, all of them after a quarter of the work.
+    Growing,
+}
+
+/// Groups that are bound otherwise than by the numbers of workers and tokens.
+pub(crate) const GROWING: &str = "growing";
+const PHASES: &str = "phases";
+
+impl Row {
+    /// How many jobs may run at once.
+    pub(crate) fn width(&self) -> usize {
+        self.workers.min(self.tokens + 1)
+    }
+
+    pub(crate) fn supply(&self) -> Supply {
+        if self.group == GROWING {
+            Supply::Growing
+        } else if self.tokens + 1 >= self.workers {
+            Supply::Plenty
+        } else {
+            Supply::Starved
+        }
+    }
+
+    /// Whether serial and wide phases follow each other: where idle tokens matter most.
+    pub(crate) fn is_of_phases(&self) -> bool {
+        self.group == PHASES
+    }
+
+    fn samples(&self, contender: Contender) -> &[Sample] {
+        &self.samples[contender as usize]
+    }
+
+    /// Milliseconds.
+    pub(crate) fn quartiles(&self, contender: Contender) -> Quartiles {
+        Quartiles::of(self.samples(contender).iter().map(|sample| sample.millis))
+    }
+
+    /// Times the median of stock rayon; above 1 is slower.
+    pub(crate) fn ratio(&self, contender: Contender) -> f64 {
+        self.quartiles(contender).median() / self.quartiles(Contender::Stock).median()
+    }
+
+    /// Tokens taken in a run, on average.
+    pub(crate) fn taken(&self, contender: Contender) -> f64 {
+        let samples = self.samples(contender);
+        samples.iter().map(|sample| sample.taken).sum::<u64>() as f64 / samples.len() as f64
+    }
+
+    /// The most leaves at once in any run.
+    pub(crate) fn peak(&self, contender: Contender) -> Option<usize> {
+        self.samples(contender).iter().filter_map(|sample| sample.peak).max()
+    }
+
+    /// The bounds that ours breaks in this row.
+    pub(crate) fn lost(&self) -> Vec<&'static str> {
+        let (ours, fork) = (self.ratio(Contender::Ours), self.ratio(Contender::Fork));
+        let [our_tokens, fork_tokens] = [Contender::Ours, Contender::Fork].map(|it| self.taken(it));
+        let bounds = [
+            ("stock", self.supply() != Supply::Growing && ours > BOUND),
+            ("sized", self.supply() == Supply::Growing && ours > self.ratio(Contender::Sized)),
+            ("fork", ours > 1.02 * fork),
+            ("tokens", self.is_of_phases() && our_tokens > fork_tokens / 10.0),
+            ("peak", self.peak(Contender::Ours) > Some(self.width())),
+        ];
+        bounds.into_iter().filter_map(|(bound, broken)| broken.then_some(bound)).collect()
+    }
+}
+
+/// The mean of a contender's ratios to stock over all rows with a token for each worker, in which
+/// twice as fast and half as fast cancel out. NaN if there are none.
+pub(crate) fn mean_with_plenty(rows: &[Row], contender: Contender) -> f64 {
+    let plenty = rows.iter().filter(|row| row.supply() == Supply::Plenty);
+    let (sum, count) = plenty
+        .fold((0.0, 0.0), |(sum, count), row| (sum + f64::ln(row.ratio(contender)), count + 1.0));
+    f64::exp(sum / count)
+}

@@ -1,0 +1,144 @@
+//! The same work on stock rayon, on ours, on a pool sized once, and on rustc's fork of rayon.
+//!
+//! `cargo bench --bench compare -- [--quick] [--record FOLDER] [FILTER...]` prints a line a row:
+//! the quartiles of each contender's times in milliseconds, its ratio to stock, the tokens it took in
+//! a run, and which bounds ours breaks. Work that sleeps does so in place of cores that the machine
+//! lacks. The contenders take turns within each round, which is why no common harness is used: one
+//! that measures each to its end compares moments of the machine as well.
+
+#[path = "../common/args.rs"]
+mod args;
+mod contenders;
+#[path = "../common/csv.rs"]
+mod csv;
+#[path = "../../examples/support/files.rs"]
+mod files;
+mod input;
+mod jobs;
+#[path = "../common/leaf.rs"]
+mod leaf;
+#[path = "../common/machine.rs"]
+mod machine;
+mod on_fork;
+mod on_stock;
+mod proxy;
+#[path = "../common/row.rs"]
+mod row;
+mod rows;
+mod settle;
+#[path = "../common/stats.rs"]
+mod stats;
+mod work;
+
+use std::error::Error;
+
+use args::Options;
+use contenders::Pool;
+use csv::Table;
+use row::{Contender, Row};
+use settle::settle;
+use work::Work;
+
+const QUICK_ROUNDS: usize = 1;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let options = Options::parse()?;
+    let mut rows = Vec::new();
+    for plan in rows::all() {
+        let name = plan.work.name();
+        for &(workers, tokens) in plan.shapes {
+            if !options.wants(&format!("{} {name} ({workers},{tokens})", plan.work.kind.group())) {
+                continue;
+            }
+            let rounds = if options.quick { QUICK_ROUNDS } else { plan.rounds };
+            let row = measure(&plan.work, workers, tokens, rounds)?;
+            print(&row);
+            rows.push(row);
+        }
+    }
+    for contender in [Contender::Ours, Contender::Sized, Contender::Fork] {
+        let mean = row::mean_with_plenty(&rows, contender);
+        println!("{} to stock with plenty of tokens, geometric mean: {mean:.3}", contender.name());
+        if contender == Contender::Ours && mean > row::MEAN_BOUND {
+            println!("    LOST: mean");
+        }
+    }
+    if let Some(folder) = options.record() {
+        machine::describe(folder, options.quick)?;
+        table(&rows).write(folder, "compare.csv")?;
+    }
+    Ok(())
+}
+
+fn measure(
+    work: &Work,
+    workers: usize,
+    tokens: usize,
+    rounds: usize,
+) -> Result<Row, Box<dyn Error>> {
+    let group = work.kind.group().to_owned();
+    let mut row = Row { group, work: work.name(), workers, tokens, samples: Default::default() };
+    let pool = |contender| Ok((contender, Pool::new(contender, &row, work.leaf)?));
+    let mut pools: Vec<_> =
+        Contender::ALL.into_iter().map(pool).collect::<Result<_, Box<dyn Error>>>()?;
+    let run = |pool: &Pool| {
+        settle();
+        pool.run(work)
+    };
+    // Once each to warm caches and threads.
+    pools.iter().for_each(|(_, pool)| _ = run(pool));
+    for round in 0..rounds {
+        // In turn, so that all meet the same machine, and in another order each time.
+        pools.rotate_left(1);
+        if round % Contender::ALL.len() == 0 {
+            pools.reverse();
+        }
+        for (contender, pool) in &pools {
+            row.samples[*contender as usize].push(run(pool));
+        }
+    }
+    Ok(row)
+}
+
+fn print(row: &Row) {
+    println!("{}: {}, {} workers, {} tokens", row.group, row.work, row.workers, row.tokens);
+    for contender in Contender::ALL {
+        let [low, median, high] = row.quartiles(contender).0;
+        print!(
+            "    {:5} {median:9.3} ({low:.3}-{high:.3}) ms, ratio {:5.3}, {:7.1} tokens",
+            contender.name(),
+            row.ratio(contender),
+            row.taken(contender)
+        );
+        println!(
+            "{}",
+            row.peak(contender).map_or(String::new(), |peak| format!(", {peak} at once"))
+        );
+    }
+    let lost = row.lost();
+    if !lost.is_empty() {
+        println!("    LOST: {}", lost.join(" "));
+    }
+}
+
+fn table(rows: &[Row]) -> Table {
+    let mut table = Table::new(&row::COLUMNS);
+    for row in rows {
+        for contender in Contender::ALL {
+            for (round, sample) in row.samples[contender as usize].iter().enumerate() {
+                table.line(&[
+                    row.group.clone(),
+                    row.work.clone(),
+                    row.workers.to_string(),
+                    row.tokens.to_string(),
+                    contender.name().to_owned(),
+                    round.to_string(),
+                    format!("{:.4}", sample.millis),
+                    sample.taken.to_string(),
+                    sample.peak.map_or(String::new(), |peak| peak.to_string()),
+                ]);
+            }
+        }
+    }
+    table
+}

@@ -1,0 +1,115 @@
+//! The work that is measured, as plain data. `parallel.rs` runs it.
+
+use std::time::Duration;
+
+use crate::jobs::Jobs;
+use crate::leaf::Leaf;
+use crate::row::GROWING;
+
+/// Calls a section within a pool, from outside of it.
+pub(crate) type Enter<'a> = &'a (dyn Fn(&(dyn Fn() + Sync)) + Sync);
+
+/// Where one run takes place.
+pub(crate) struct Scene<'a> {
+    /// How many jobs may run at once.
+    pub(crate) width: usize,
+    pub(crate) jobs: &'a Jobs,
+    pub(crate) enter: Enter<'a>,
+    /// Called after a quarter of `Kind::Growing`.
+    pub(crate) grow: &'a (dyn Fn() + Sync),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Work {
+    pub(crate) kind: Kind,
+    pub(crate) leaf: Leaf,
+}
+
+/// Times are those of a single job. Where jobs are counted, it is for each of the width.
+#[derive(Clone, Debug)]
+pub(crate) enum Kind {
+    /// Recursive joins, each entered from outside.
+    Join { sections: usize, leaves: usize, time: Duration },
+    /// A parallel sort of this many numbers.
+    Sort { numbers: usize },
+    /// A parallel sum over this many numbers, so many times.
+    Reduce { numbers: usize, times: usize },
+    /// Short sections of a job for each of the width, entered from outside, and in between the
+    /// outside's own serial work.
+    Sections { sections: usize, time: Duration, gap: Duration },
+    /// Serial and wide phases in turn, all within one call.
+    Phases { phases: usize, serial: Duration, leaves: usize, time: Duration },
+    /// One long job beside a wide phase.
+    Tail { tail: Duration, leaves: usize, time: Duration },
+    /// Scopes, each of which spawns jobs that spawn jobs.
+    Scopes { scopes: usize, spawns: usize, time: Duration },
+    /// Reads and hashes sources.
+    Hash,
+    /// Reads and parses sources.
+    Parse,
+    /// Nothing for a while, then one section, which alone is measured.
+    Idle { pause: Duration, leaves: usize, time: Duration },
+    /// A wide phase whose tokens come only when a quarter is done.
+    Growing { leaves: usize, time: Duration },
+}
+
+impl Kind {
+    pub(crate) fn group(&self) -> &'static str {
+        match self {
+            Kind::Join { .. } => "join",
+            Kind::Sort { .. } => "sort",
+            Kind::Reduce { .. } => "reduce",
+            Kind::Sections { .. } => "sections",
+            Kind::Phases { .. } => "phases",
+            Kind::Tail { .. } => "tail",
+            Kind::Scopes { .. } => "scopes",
+            Kind::Hash | Kind::Parse => "real",
+            Kind::Idle { .. } => "idle",
+            Kind::Growing { .. } => GROWING,
+        }
+    }
+}
+
+impl Work {
+    pub(crate) fn name(&self) -> String {
+        let kind = match &self.kind {
+            Kind::Join { sections, leaves, time } => {
+                let size = *time * *leaves as u32;
+                format!("{sections} x join of {} ms", millis(size))
+            }
+            Kind::Sort { numbers } => return format!("sort of {numbers} numbers"),
+            Kind::Reduce { numbers, times } => {
+                return format!("{times} x sum of {numbers} numbers");
+            }
+            Kind::Sections { sections, time, gap } if gap.is_zero() => {
+                format!("{sections} x section of {time:?}")
+            }
+            Kind::Sections { sections, time, gap } => {
+                format!("{sections} x section of {time:?} + gap of {gap:?}")
+            }
+            Kind::Phases { phases, serial, leaves, time } => {
+                format!("{phases} x {serial:?} serial + {leaves} x {time:?} wide")
+            }
+            Kind::Tail { tail, leaves, time } => {
+                format!("{tail:?} tail beside {leaves} x {time:?}")
+            }
+            Kind::Scopes { scopes, spawns, time } => {
+                format!("{scopes} x scope of {spawns} x {time:?}")
+            }
+            Kind::Hash => return "hash of sources (sha2)".to_owned(),
+            Kind::Parse => return "parse of sources (syn)".to_owned(),
+            Kind::Idle { pause, leaves, time } => {
+                format!("{} ms section after {pause:?} idle", millis(*time * *leaves as u32))
+            }
+            Kind::Growing { leaves, time } => {
+                format!("{leaves} x {time:?}; 1 token and all after a quarter")
+            }
+        };
+        format!("{kind} {}", self.leaf.name())
+    }
+}
+
+/// Without digits that say nothing: leaves are cut to whole microseconds.
+fn millis(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e4).round() / 10.0
+}

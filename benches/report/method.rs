@@ -1,0 +1,77 @@
+//! The page.
+
+use std::path::Path;
+
+use crate::packing;
+use crate::plots::Plot;
+use crate::row::{BOUND, Contender, MEAN_BOUND, Row, Supply, mean_with_plenty};
+use crate::tables;
+
+/// All of BENCHMARKS.md. The plots and raw results are in the folder `link`.
+pub(crate) fn page(
+    link: &Path,
+    machine: &[Vec<String>],
+    rows: &[Row],
+    packings: &[packing::Row],
+    plots: &[Plot],
+) -> String {
+    let link = link.display();
+    let of = |supply| tables::comparison(rows.iter().filter(move |row| row.supply() == supply));
+    let leaf = |leaf| tables::packing(packings.iter().filter(move |row| row.leaf == leaf));
+    let sections = [
+        ("machine", tables::table(&["", ""], machine.iter().cloned())),
+        ("record", format!("[{link}]({link})")),
+        ("summary", summary(rows, packings)),
+        ("plenty", of(Supply::Plenty)),
+        ("starved", of(Supply::Starved)),
+        ("growing", of(Supply::Growing)),
+        ("sleeping", leaf("sleeping")),
+        ("computing", leaf("computing")),
+    ];
+    let shown =
+        plots.iter().map(|Plot { file, title }| (*file, format!("![{title}]({link}/{file})\n")));
+    let sections = sections.into_iter().chain(shown);
+    sections.fold(include_str!("method.md").to_owned(), |page, (name, text)| {
+        page.replace(&format!("{{{{{name}}}}}"), text.trim_end())
+    })
+}
+
+/// How many rows of each kind are lost, and the means.
+fn summary(rows: &[Row], packings: &[packing::Row]) -> String {
+    let kinds = [
+        (Supply::Plenty, "a token for each worker"),
+        (Supply::Starved, "fewer tokens than workers"),
+        (Supply::Growing, "tokens that come later"),
+    ];
+    let mut lines: Vec<Vec<String>> = Vec::new();
+    for (supply, name) in kinds {
+        let kind = || rows.iter().filter(|row| row.supply() == supply);
+        lines.push(count(name, kind().map(Row::lost)));
+    }
+    lines.push(count("processes", packings.iter().map(packing::Row::lost)));
+    let columns = ["rows with", "all", "lost", "by which bound"];
+    let mean = |who| format!("{:.3}", mean_with_plenty(rows, who));
+    let [ours, sized, fork] = [Contender::Ours, Contender::Sized, Contender::Fork].map(mean);
+    let broken = mean_with_plenty(rows, Contender::Ours) > MEAN_BOUND;
+    let verdict = if broken { "**lost**" } else { "kept" };
+    format!(
+        "{}\nThe geometric mean of all rows with a token for each worker is {ours} times stock rayon \
+         for ours (bound {MEAN_BOUND}: {verdict}), {fork} for the fork, and {sized} for a pool sized \
+         once, which is stock rayon itself there. A single row's bound is {BOUND}.\n",
+        tables::table(&columns, lines)
+    )
+}
+
+fn count(name: &str, rows: impl Iterator<Item = Vec<&'static str>>) -> Vec<String> {
+    let rows: Vec<_> = rows.collect();
+    let lost = rows.iter().filter(|lost| !lost.is_empty()).count();
+    let mut bounds: Vec<(&str, usize)> = Vec::new();
+    for bound in rows.iter().flatten() {
+        match bounds.iter_mut().find(|(known, _)| known == bound) {
+            Some((_, count)) => *count += 1,
+            None => bounds.push((bound, 1)),
+        }
+    }
+    let bounds: Vec<_> = bounds.iter().map(|(bound, count)| format!("{bound} {count}")).collect();
+    vec![name.to_owned(), rows.len().to_string(), lost.to_string(), bounds.join(", ")]
+}

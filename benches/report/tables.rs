@@ -1,0 +1,99 @@
+//! Tables in Markdown.
+
+use std::fmt::Write as _;
+
+use crate::packing::{self, Mode};
+use crate::row::{Contender, Row};
+use crate::stats::Quartiles;
+
+/// Columns, and lines of as many cells.
+pub(crate) fn table(columns: &[&str], lines: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut text = format!("| {} |\n|{}\n", columns.join(" | "), " --- |".repeat(columns.len()));
+    for line in lines {
+        writeln!(text, "| {} |", line.join(" | ")).expect("a string takes all that is written");
+    }
+    text
+}
+
+/// A median with its quartiles.
+fn spread(Quartiles([low, median, high]): Quartiles) -> String {
+    let digits = if median < 100.0 { 2 } else { 0 };
+    format!("{median:.digits$} ({low:.digits$}–{high:.digits$})")
+}
+
+/// The bounds that are broken, so that they catch the eye.
+fn losses(lost: &[&str]) -> String {
+    if lost.is_empty() { String::new() } else { format!("**{}**", lost.join(", ")) }
+}
+
+/// Each contender's times, ratios, tokens and peaks.
+pub(crate) fn comparison<'a>(rows: impl IntoIterator<Item = &'a Row>) -> String {
+    use Contender::{Fork, Ours, Sized, Stock};
+    let columns = [
+        "work",
+        "n, k",
+        "stock, ms",
+        "ours, ms",
+        "sized, ms",
+        "fork, ms",
+        "ours",
+        "sized",
+        "fork",
+        "tokens a run: ours / fork",
+        "at once: ours / fork",
+        "lost",
+    ];
+    let line = |row: &Row| {
+        let mut cells = vec![row.work.clone(), format!("{}, {}", row.workers, row.tokens)];
+        cells.extend([Stock, Ours, Sized, Fork].map(|who| spread(row.quartiles(who))));
+        cells.extend([Ours, Sized, Fork].map(|who| format!("{:.3}", row.ratio(who))));
+        cells.push(format!("{:.1} / {:.1}", row.taken(Ours), row.taken(Fork)));
+        cells.push(match (row.peak(Ours), row.peak(Fork)) {
+            (Some(ours), Some(fork)) => format!("{ours} / {fork}"),
+            _ => String::new(),
+        });
+        cells.push(losses(&row.lost()));
+        cells
+    };
+    table(&columns, rows.into_iter().map(line))
+}
+
+/// Walls, jobs at once and costs of each way to share a budget.
+pub(crate) fn packing<'a>(rows: impl IntoIterator<Item = &'a packing::Row>) -> String {
+    let columns = [
+        "processes",
+        "way",
+        "wall, ms",
+        "× perfect",
+        "a process, ms: mean / max",
+        "at once: most / mean",
+        "context switches: waits / stops",
+        "CPU, ms",
+        "tokens",
+        "lost",
+    ];
+    let lines = rows.into_iter().flat_map(|row| {
+        Mode::ALL.map(|mode| {
+            let median = |measure| row.of(mode, measure).median();
+            let ours = mode == Mode::Ours;
+            vec![
+                if ours { row.name() } else { String::new() },
+                mode.name().to_owned(),
+                spread(row.of(mode, |sample| sample.wall)),
+                format!("{:.3}", row.wall(mode) / row.perfect),
+                format!("{:.0} / {:.0}", median(|it| it.mean), median(|it| it.max)),
+                format!(
+                    "{:.0} / {:.1} of {}",
+                    median(|it| it.peak),
+                    median(|it| it.running),
+                    row.slots()
+                ),
+                format!("{:.0} / {:.0}", median(|it| it.waits), median(|it| it.stops)),
+                format!("{:.0}", median(|it| it.cpu)),
+                format!("{:.0}", median(|it| it.taken)),
+                if ours { losses(&row.lost()) } else { String::new() },
+            ]
+        })
+    });
+    table(&columns, lines)
+}
