@@ -6,6 +6,9 @@ use crate::stats::Quartiles;
 /// fewer tokens slower than this many times stock rayon of as many threads.
 pub(crate) const BOUND: f64 = 1.05;
 
+/// The same for the first section after a long idle time.
+const IDLE_BOUND: f64 = 1.15;
+
 /// Bound of the geometric mean over all rows with a token for each worker.
 pub(crate) const MEAN_BOUND: f64 = 1.03;
 
@@ -14,6 +17,8 @@ pub(crate) const MEAN_BOUND: f64 = 1.03;
 pub(crate) enum Contender {
     /// Stock rayon with as many threads as ours may run workers.
     Stock,
+    /// Stock rayon with as many threads as ours, of which only those are free that ours may run.
+    Wide,
     /// This crate.
     Ours,
     /// Stock rayon with a thread for each token that is free at the start, and one more.
@@ -23,13 +28,14 @@ pub(crate) enum Contender {
 }
 
 impl Contender {
-    pub(crate) const ALL: [Contender; 4] =
-        [Contender::Stock, Contender::Ours, Contender::Sized, Contender::Fork];
+    pub(crate) const ALL: [Contender; 5] =
+        [Contender::Stock, Contender::Wide, Contender::Ours, Contender::Sized, Contender::Fork];
 
     /// As it is written in raw results and tables.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Contender::Stock => "stock",
+            Contender::Wide => "wide",
             Contender::Ours => "ours",
             Contender::Sized => "sized",
             Contender::Fork => "fork",
@@ -56,7 +62,7 @@ pub(crate) struct Row {
     pub(crate) workers: usize,
     pub(crate) tokens: usize,
     /// In the order of `Contender::ALL`.
-    pub(crate) samples: [Vec<Sample>; 4],
+    pub(crate) samples: [Vec<Sample>; 5],
 }
 
 /// Of the raw results: a line a sample.
@@ -77,6 +83,7 @@ pub(crate) enum Supply {
 /// Groups that are bound otherwise than by the numbers of workers and tokens.
 pub(crate) const GROWING: &str = "growing";
 const PHASES: &str = "phases";
+const IDLE: &str = "idle";
 
 impl Row {
     /// How many jobs may run at once.
@@ -128,8 +135,9 @@ impl Row {
     pub(crate) fn lost(&self) -> Vec<&'static str> {
         let (ours, fork) = (self.ratio(Contender::Ours), self.ratio(Contender::Fork));
         let [our_tokens, fork_tokens] = [Contender::Ours, Contender::Fork].map(|it| self.taken(it));
+        let bound = if self.group == IDLE { IDLE_BOUND } else { BOUND };
         let bounds = [
-            ("stock", self.supply() != Supply::Growing && ours > BOUND),
+            ("stock", self.supply() != Supply::Growing && ours > bound),
             ("sized", self.supply() == Supply::Growing && ours > self.ratio(Contender::Sized)),
             ("fork", ours > 1.02 * fork),
             ("tokens", self.is_of_phases() && our_tokens > fork_tokens / 10.0),

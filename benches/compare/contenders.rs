@@ -1,7 +1,7 @@
 //! The pools that are compared, each on a budget of its own.
 
 use std::error::Error;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 
 use jobserver::Client;
 use parking_lot::Mutex;
@@ -29,6 +29,10 @@ enum Runner {
     Stock {
         pool: rayon::ThreadPool,
     },
+    Wide {
+        pool: rayon::ThreadPool,
+        _held: Held,
+    },
     /// Keeps what it took at the start.
     Sized {
         pool: rayon::ThreadPool,
@@ -43,6 +47,33 @@ enum Runner {
     },
 }
 
+/// Workers that are kept from all other work until this is dropped.
+struct Held(Option<mpsc::Sender<()>>);
+
+impl Held {
+    fn new(pool: &rayon::ThreadPool, count: usize) -> Held {
+        let (release, wait) = mpsc::channel::<()>();
+        let wait = Arc::new(Mutex::new(wait));
+        let (begun, begin) = mpsc::channel();
+        for _ in 0..count {
+            let (wait, begun) = (Arc::clone(&wait), begun.clone());
+            pool.spawn(move || {
+                begun.send(()).expect("the builder waits");
+                // Ends with an error once nobody can send any more.
+                let _ = wait.lock().recv();
+            });
+        }
+        (0..count).for_each(|_| begin.recv().expect("there are as many workers"));
+        Held(Some(release))
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        drop(self.0.take());
+    }
+}
+
 impl Pool {
     /// What runs the work of a row.
     pub(crate) fn new(contender: Contender, row: &Row, leaf: Leaf) -> Result<Self, Box<dyn Error>> {
@@ -53,6 +84,11 @@ impl Pool {
         let stock = |width| rayon::ThreadPoolBuilder::new().num_threads(width).build();
         let runner = match contender {
             Contender::Stock => Runner::Stock { pool: stock(width)? },
+            Contender::Wide => {
+                let pool = stock(row.workers)?;
+                let held = Held::new(&pool, row.workers - width);
+                Runner::Wide { pool, _held: held }
+            }
             Contender::Sized => {
                 let jobserver = Jobserver::from_client(client.clone());
                 let wanted = width - 1 - lent;
@@ -88,7 +124,7 @@ impl Pool {
         let jobs = Jobs::new(work.leaf);
         let lent = match self.runner {
             // These look at the jobserver at the start or never.
-            Runner::Stock { .. } | Runner::Sized { .. } => Vec::new(),
+            Runner::Stock { .. } | Runner::Wide { .. } | Runner::Sized { .. } => Vec::new(),
             Runner::Ours { .. } | Runner::Fork { .. } => {
                 let lent = (0..self.lent).map(|_| self.client.acquire());
                 lent.map(|token| token.expect("a pipe of our own can be read")).collect()
@@ -99,7 +135,7 @@ impl Pool {
         let scene = |enter| Scene { width: self.width, jobs: &jobs, enter, grow: &grow };
         let before = self.taken();
         let time = match &self.runner {
-            Runner::Stock { pool } | Runner::Sized { pool, .. } => {
+            Runner::Stock { pool } | Runner::Wide { pool, .. } | Runner::Sized { pool, .. } => {
                 on_stock::run(work, &scene(&|section| pool.install(section)))
             }
             Runner::Ours { pool } => on_stock::run(work, &scene(&|section| pool.install(section))),
@@ -118,7 +154,7 @@ impl Pool {
     /// Tokens read from the jobserver since the pool was built.
     fn taken(&self) -> u64 {
         match &self.runner {
-            Runner::Stock { .. } | Runner::Sized { .. } => 0,
+            Runner::Stock { .. } | Runner::Wide { .. } | Runner::Sized { .. } => 0,
             Runner::Ours { pool } => pool.jobserver().taken(),
             Runner::Fork { proxy, .. } => proxy.taken(),
         }

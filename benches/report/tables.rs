@@ -28,14 +28,16 @@ fn losses(lost: &[&str]) -> String {
 
 /// Each contender's times, ratios, tokens and peaks.
 pub(crate) fn comparison<'a>(rows: impl IntoIterator<Item = &'a Row>) -> String {
-    use Contender::{Fork, Ours, Sized, Stock};
+    use Contender::{Fork, Ours, Sized, Stock, Wide};
     let columns = [
         "work",
         "n, k",
         "stock, ms",
+        "wide, ms",
         "ours, ms",
         "sized, ms",
         "fork, ms",
+        "wide",
         "ours",
         "sized",
         "fork",
@@ -45,8 +47,8 @@ pub(crate) fn comparison<'a>(rows: impl IntoIterator<Item = &'a Row>) -> String 
     ];
     let line = |row: &Row| {
         let mut cells = vec![row.work.clone(), format!("{}, {}", row.workers, row.tokens)];
-        cells.extend([Stock, Ours, Sized, Fork].map(|who| spread(row.quartiles(who))));
-        cells.extend([Ours, Sized, Fork].map(|who| format!("{:.3}", row.ratio(who))));
+        cells.extend([Stock, Wide, Ours, Sized, Fork].map(|who| spread(row.quartiles(who))));
+        cells.extend([Wide, Ours, Sized, Fork].map(|who| format!("{:.3}", row.ratio(who))));
         cells.push(format!("{:.1} / {:.1}", row.taken(Ours), row.taken(Fork)));
         cells.push(match (row.peak(Ours), row.peak(Fork)) {
             (Some(ours), Some(fork)) => format!("{ours} / {fork}"),
