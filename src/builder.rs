@@ -106,6 +106,8 @@ pub struct ThreadPoolBuilder<S = DefaultSpawn> {
     jobserver: Option<Jobserver>,
     detect_blocking: Option<Duration>,
     fair_share: bool,
+    #[cfg(tuning)]
+    tuning: Vec<(String, f64)>,
     spawn: S,
 }
 
@@ -123,6 +125,8 @@ impl Default for ThreadPoolBuilder {
             jobserver: None,
             detect_blocking: Some(Duration::from_millis(10)),
             fair_share: true,
+            #[cfg(tuning)]
+            tuning: Vec::new(),
             spawn: DefaultSpawn(()),
         }
     }
@@ -190,6 +194,8 @@ impl ThreadPoolBuilder {
             jobserver: self.jobserver,
             detect_blocking: self.detect_blocking,
             fair_share: self.fair_share,
+            #[cfg(tuning)]
+            tuning: self.tuning,
             spawn: CustomSpawn(spawn),
         }
     }
@@ -234,6 +240,17 @@ impl<S> ThreadPoolBuilder<S> {
     /// ```
     pub fn fair_share(mut self, offers: bool) -> Self {
         self.fair_share = offers;
+        self
+    }
+
+    /// Makes one of the policy's durations `factor` times what it is, for benches.
+    ///
+    /// # Panics
+    ///
+    /// `build` does if there is no duration of that name.
+    #[cfg(tuning)]
+    pub fn tuned(mut self, knob: &str, factor: f64) -> Self {
+        self.tuning.push((knob.to_owned(), factor));
         self
     }
 
@@ -319,6 +336,8 @@ impl<S> ThreadPoolBuilder<S> {
         let usual = Knobs::default();
         let lease = usual.lease.filter(|_| self.fair_share);
         let knobs = Knobs { detect: detect(self.detect_blocking), lease, ..usual };
+        #[cfg(tuning)]
+        let knobs = tuned(knobs, &self.tuning);
         let hook = self.start_handler.map(|handler| guarded(handler, self.panic_handler.clone()));
         let anchored = anchored || self.use_current_thread;
         let driver = Governor::driver(workers, anchored, knobs, jobserver.ledger(), hook);
@@ -481,6 +500,16 @@ impl<S> fmt::Debug for ThreadPoolBuilder<S> {
             .field("fair_share", &self.fair_share)
             .finish_non_exhaustive()
     }
+}
+
+#[cfg(tuning)]
+fn tuned(mut knobs: Knobs, tuning: &[(String, f64)]) -> Knobs {
+    for (name, factor) in tuning {
+        let named = knobs.named().into_iter().find(|(known, _)| known == name);
+        let (_, value) = named.unwrap_or_else(|| panic!("no duration of the policy is {name:?}"));
+        *value = (*value as f64 * factor) as Nanos;
+    }
+    knobs
 }
 
 /// The policy's measure of when a worker counts as blocked, where the system can tell.

@@ -12,6 +12,7 @@ mod knobs;
 mod lease;
 mod probing;
 mod release;
+mod rhythm;
 mod roster;
 mod slack;
 mod staffing;
@@ -30,6 +31,7 @@ pub(crate) use judge::{Record, Usage};
 pub(crate) use knobs::{Knobs, Nanos};
 use lease::Lease;
 use release::Release;
+use rhythm::Rhythm;
 use roster::Roster;
 
 /// Where the pool stands.
@@ -68,6 +70,7 @@ pub(crate) struct Policy {
     waking: usize,
     /// Calls and spawned jobs from outside that have not ended.
     engaged: usize,
+    rhythm: Rhythm,
     /// A thread that never parks at top level is among the workers.
     adopted: bool,
     /// The owner has dropped the pool.
@@ -146,6 +149,7 @@ impl Policy {
             funds: 0,
             waking: 0,
             engaged: 0,
+            rhythm: Rhythm::default(),
             adopted: false,
             draining: false,
             ended: false,
@@ -214,7 +218,7 @@ impl Policy {
     /// A call or job from outside begins.
     pub(crate) fn enter(&mut self, now: Nanos, out: &mut Orders) {
         self.engaged += 1;
-        self.touch(now);
+        self.note_call(now);
         match self.phase {
             Phase::Dormant => {
                 self.pressing = true;
@@ -243,7 +247,7 @@ impl Policy {
     pub(crate) fn leave(&mut self, now: Nanos, out: &mut Orders) {
         debug_assert!(self.engaged > 0, "a call ended that never began");
         self.engaged -= 1;
-        self.touch(now);
+        self.note_call(now);
         self.end_if_over(out);
     }
 
@@ -268,6 +272,7 @@ impl Policy {
     /// only when the policy [watches](Self::watches) it.
     pub(crate) fn tick(&mut self, now: Nanos, market: Market, ran: Ran, out: &mut Orders) {
         self.rival = market.rival_starving;
+        self.patrol(now);
         self.let_loose(now, out);
         self.tend_lease(now, market, out);
         match self.phase {

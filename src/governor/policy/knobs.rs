@@ -82,3 +82,58 @@ impl Default for Knobs {
         }
     }
 }
+
+/// For the bench that shows what each duration is worth (`--cfg tuning`).
+#[cfg(tuning)]
+impl Knobs {
+    /// Every duration by its name.
+    pub(crate) fn named(&mut self) -> Vec<(&'static str, &mut Nanos)> {
+        let Knobs {
+            tau,
+            patience: (patience_without, patience_within),
+            hold,
+            canary,
+            window,
+            backoff: (backoff_first, backoff_longest),
+            recheck: (recheck_least, recheck_most),
+            look: (look_first, look_longest),
+            beat: (beat_first, beat_longest),
+            sweep,
+            resweeps: _,
+            settle,
+            lease,
+            detect,
+            forbearance,
+            rotation: _,
+        } = self;
+        let mut named = vec![
+            ("tau", tau),
+            ("patience_without", patience_without),
+            ("patience_within", patience_within),
+            ("hold", hold),
+            ("canary", canary),
+            ("window", window),
+            ("backoff_first", backoff_first),
+            ("backoff_longest", backoff_longest),
+            ("recheck_least", recheck_least),
+            ("recheck_most", recheck_most),
+            ("look_first", look_first),
+            ("look_longest", look_longest),
+            ("beat_first", beat_first),
+            ("beat_longest", beat_longest),
+            ("sweep", sweep),
+            ("settle", settle),
+            ("forbearance", forbearance),
+        ];
+        if let Some(detect) = detect {
+            named.push(("detect", detect));
+        }
+        if let Some(Pace { term, pause: (pause_least, pause_most), offer }) = lease {
+            named.push(("term", term));
+            named.push(("pause_least", pause_least));
+            named.push(("pause_most", pause_most));
+            named.push(("offer", offer));
+        }
+        named
+    }
+}

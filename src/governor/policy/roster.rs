@@ -1,18 +1,27 @@
 //! Who is parked, and who is next.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Nanos;
 
 /// The parked workers of one pool.
 ///
 /// A worker is in at most one of the two queues; one that is in neither is admitted or has not
-/// started. Both queues answer in at most logarithmic time.
+/// started. All queues answer in at most logarithmic time.
 #[derive(Debug)]
 pub(crate) struct Roster {
-    /// Parked outside any wait of their own, the longest-parked first. `turn` never decreases
-    /// from front to back, so the workers that still wait for a turn are always at the front.
-    cold: VecDeque<Cold>,
+    /// Parked outside any wait of their own, by when they parked, the longest ago first. `turn` never
+    /// decreases from front to back, so the workers that still wait for a turn are always in front.
+    cold: BTreeMap<u64, Cold>,
+    /// The same by when they last worked. A turn is no work: workers that went on where they last ran
+    /// find their caches, and a core each, while those that only had a turn since may all have had it
+    /// on the same core, where the kernel wakes them again.
+    warmth: BTreeSet<(u64, usize)>,
+    /// Counts whoever parks.
+    parked: u64,
+    /// When each worker parked, and when it was last let work: both by that count.
+    parked_at: Vec<u64>,
+    worked_at: Vec<u64>,
     /// Parked within a wait of their own, by the instant of their next look.
     nested: BTreeSet<(Nanos, usize)>,
     /// Since when each worker has been waiting without progress, over all its looks.
@@ -35,7 +44,11 @@ struct Cold {
 impl Roster {
     pub(crate) fn new(workers: usize, recheck: (Nanos, Nanos)) -> Self {
         Roster {
-            cold: VecDeque::new(),
+            cold: BTreeMap::new(),
+            warmth: BTreeSet::new(),
+            parked: 0,
+            parked_at: vec![0; workers],
+            worked_at: vec![0; workers],
             nested: BTreeSet::new(),
             waits: vec![None; workers],
             recheck,
@@ -82,14 +95,17 @@ impl Roster {
 
     /// Whether a parked worker has not seen its queues since `epoch` began.
     pub(crate) fn any_stale(&self, epoch: u64) -> bool {
-        self.cold.front().is_some_and(|cold| cold.turn < epoch)
+        self.cold.values().next().is_some_and(|cold| cold.turn < epoch)
     }
 
     pub(crate) fn park_cold(&mut self, worker: usize, turn: u64) {
-        debug_assert!(self.cold.back().is_none_or(|back| back.turn <= turn));
+        debug_assert!(self.cold.values().next_back().is_none_or(|back| back.turn <= turn));
         self.waits[worker] = None;
         self.step(worker);
-        self.cold.push_back(Cold { worker, turn });
+        self.parked += 1;
+        self.parked_at[worker] = self.parked;
+        self.cold.insert(self.parked, Cold { worker, turn });
+        self.warmth.insert((self.worked_at[worker], worker));
     }
 
     /// Parks a worker that waits for a latch; the longer it has waited, the later its next look.
@@ -123,20 +139,34 @@ impl Roster {
         if self.any_stale(epoch) { self.take_oldest() } else { None }
     }
 
-    /// The longest-parked cold worker.
+    /// The longest-parked cold worker, for a turn.
     pub(crate) fn take_oldest(&mut self) -> Option<usize> {
-        let worker = self.cold.pop_front().map(|cold| cold.worker);
-        self.leave(worker)
+        let (_, Cold { worker, .. }) = self.cold.pop_first()?;
+        self.warmth.remove(&(self.worked_at[worker], worker));
+        self.leave(Some(worker))
     }
 
-    /// The worker to admit for new work: a continuation first, else the one parked last, whose
+    /// The cold worker that worked last, if that was later than `worker` did.
+    pub(crate) fn take_warmer(&mut self, worker: usize) -> Option<usize> {
+        let &(worked_at, _) = self.warmth.last()?;
+        if worked_at > self.worked_at[worker] { self.take_warmest() } else { None }
+    }
+
+    fn take_warmest(&mut self) -> Option<usize> {
+        let (_, worker) = self.warmth.pop_last()?;
+        self.cold.remove(&self.parked_at[worker]);
+        self.worked_at[worker] = self.parked;
+        self.leave(Some(worker))
+    }
+
+    /// The worker to admit for new work: a continuation first, else the one that worked last, whose
     /// caches are warmest.
     pub(crate) fn take_best(&mut self) -> Option<usize> {
         if self.any_nested() {
-            return self.take_nested(0, true);
+            self.take_nested(0, true)
+        } else {
+            self.take_warmest()
         }
-        let worker = self.cold.pop_back().map(|cold| cold.worker);
-        self.leave(worker)
     }
 
     fn leave(&mut self, worker: Option<usize>) -> Option<usize> {
@@ -146,8 +176,9 @@ impl Roster {
     /// Empties the roster.
     pub(crate) fn take_all(&mut self) -> Vec<usize> {
         let nested = std::mem::take(&mut self.nested);
-        self.cold
-            .drain(..)
+        self.warmth.clear();
+        std::mem::take(&mut self.cold)
+            .into_values()
             .map(|cold| cold.worker)
             .chain(nested.into_iter().map(|(_, worker)| worker))
             .collect()

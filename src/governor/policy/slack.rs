@@ -10,6 +10,14 @@ impl Policy {
         if let Some(look) = self.roster.next_look() {
             consider(look);
         }
+        if let Some(probe) = self.probe_at {
+            consider(probe);
+        }
+        if let Some(patrol) = self.rhythm.patrol() {
+            // Whatever else is due by then can wait for it.
+            consider(patrol);
+            return Some(at);
+        }
         if self.turning == 0 && self.roster.any_stale(self.epoch) {
             consider(self.sweep_at());
         }
@@ -18,9 +26,6 @@ impl Policy {
         }
         if self.admitted > self.floor() {
             consider(self.release_due());
-        }
-        if let Some(probe) = self.probe_at {
-            consider(probe);
         }
         if self.keeps_watch() {
             consider(self.beat_at);

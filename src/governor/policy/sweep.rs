@@ -57,6 +57,12 @@ impl Policy {
             self.retire(now, out);
             return Verdict::Park;
         }
+        if let Some(warmer) = self.roster.take_warmer(worker) {
+            self.roster.park_cold(worker, self.epoch);
+            self.waking += 1;
+            out.wake.push((warmer, Wake::Work));
+            return Verdict::Park;
+        }
         Verdict::Stay
     }
 
