@@ -49,12 +49,26 @@ impl Seat {
         }
     }
 
+    /// The worker, on whose thread this is called, is admitted anew.
+    pub(crate) fn resume_self(&self, now: Nanos) {
+        let mut state = self.state.lock();
+        if let Some(usage) = state.usage(now) {
+            state.record.begin(Usage { sleeps: system::sleeps(), ..usage });
+        }
+    }
+
     /// Sees the worker from another thread, without waking it.
     pub(crate) fn survey(&self, now: Nanos) {
         let mut state = self.state.lock();
         if let Some(usage) = state.usage(now) {
             state.record.survey(usage);
         }
+    }
+
+    /// Whether the worker has run at all since it was last seen; judged from another thread.
+    pub(crate) fn has_run(&self, now: Nanos) -> bool {
+        let state = self.state.lock();
+        state.usage(now).is_some_and(|usage| state.record.has_run(usage))
     }
 
     /// Whether the worker has slept for `detect` or longer; judged from another thread.

@@ -93,6 +93,11 @@ impl Governor {
         {
             policy.inspect(now, |worker| self.seats[worker].stillness(now, detect), orders);
         }
+        if policy.counts(now) {
+            let seats = self.seats.iter().enumerate();
+            let active = seats.filter(|&(worker, seat)| policy.runs(worker) && seat.has_run(now));
+            policy.counted(now, active.count());
+        }
         let market = if policy.trades() { purse.market() } else { purse.rivals() };
         policy.tick(now, market, ran, orders);
         // An idle pool may keep the own slot as long as it likes, but not a token.

@@ -265,6 +265,7 @@ impl Governor {
         loop {
             match self.parkers[worker].wait() {
                 Wake::Work => {
+                    self.seats[worker].resume_self(self.now());
                     self.step(|policy, now, _, _| policy.resumed(now));
                     return;
                 }

@@ -81,6 +81,12 @@ pub(crate) struct Policy {
     last_post: Nanos,
     /// Since when the pool has shown no activity.
     slack_since: Nanos,
+    /// When an added worker found nothing to do, if nobody has shown activity since.
+    failed_at: Option<Nanos>,
+    /// So many workers were of use when the pool last had work, and are to be admitted at once.
+    resume: usize,
+    /// The funds that were just ordered are for those.
+    resuming: bool,
     /// Grows with every sign of activity; a worker parked before may have missed a broadcast.
     epoch: u64,
     /// The epoch up to which the sweep under way brings the parked workers.
@@ -156,6 +162,9 @@ impl Policy {
             probes: 0,
             last_post: 0,
             slack_since: 0,
+            failed_at: None,
+            resume: 0,
+            resuming: false,
             epoch: 1,
             sweep_to: 0,
             unswept_since: 0,
@@ -218,6 +227,11 @@ impl Policy {
     /// A call or job from outside begins.
     pub(crate) fn enter(&mut self, now: Nanos, out: &mut Orders) {
         self.engaged += 1;
+        self.resume = match self.phase {
+            Phase::Dormant => self.growth.step() - 1,
+            Phase::Slack => self.release.given(),
+            Phase::Listening { .. } | Phase::Saturated { .. } => 0,
+        };
         self.note_call(now);
         match self.phase {
             Phase::Dormant => {
@@ -247,6 +261,7 @@ impl Policy {
     pub(crate) fn leave(&mut self, now: Nanos, out: &mut Orders) {
         debug_assert!(self.engaged > 0, "a call ended that never began");
         self.engaged -= 1;
+        self.resume = 0;
         self.note_call(now);
         self.end_if_over(out);
     }
@@ -273,6 +288,10 @@ impl Policy {
     pub(crate) fn tick(&mut self, now: Nanos, market: Market, ran: Ran, out: &mut Orders) {
         self.rival = market.rival_starving;
         self.patrol(now);
+        if self.resume > 0 && self.phase != Phase::Dormant {
+            out.take += std::mem::take(&mut self.resume).min(self.roster.len());
+            self.resuming = true;
+        }
         self.let_loose(now, out);
         self.tend_lease(now, market, out);
         match self.phase {
@@ -317,6 +336,7 @@ impl Policy {
             Phase::Listening { since } => (self.waking == 0).then_some(since + self.tau()),
             Phase::Saturated { .. } if self.roster.len() == 0 => self.inspection(),
             Phase::Saturated { .. } => earlier(self.growth.due(), self.inspection()),
+            Phase::Slack if self.resume > 0 && self.roster.len() > 0 => Some(self.slack_since),
             Phase::Slack => self.slack_deadline(),
         };
         earlier(earlier(due, self.overdue()), self.lease.due())
@@ -412,6 +432,7 @@ impl Policy {
     /// Notes activity: nothing that was parked before has seen what it may have brought.
     fn touch(&mut self, now: Nanos) {
         self.slack_since = now;
+        self.failed_at = None;
         self.came_back = false;
         if !self.roster.any_stale(self.epoch) {
             self.unswept_since = now;

@@ -35,6 +35,9 @@ impl Policy {
             self.growth.withdraw();
             self.wake(now, worker, out);
         }
+        if std::mem::take(&mut self.resuming) && !saturated {
+            self.resume_with(now, out);
+        }
         if saturated {
             let room = (self.funds - self.admitted).min(self.roster.len());
             for _ in 0..room {
@@ -59,6 +62,21 @@ impl Policy {
         self.lease.funds_changed(now, self.funds);
         if offered && self.phase == Phase::Slack {
             self.listen_later(now);
+        }
+    }
+
+    /// Admits workers for work that is like what the pool last did.
+    fn resume_with(&mut self, now: Nanos, out: &mut Orders) {
+        let before = self.admitted;
+        while self.funds > self.admitted
+            && let Some(worker) = self.roster.take_best()
+        {
+            self.wake(now, worker, out);
+        }
+        if self.admitted > before {
+            self.growth.started(self.admitted - before);
+            // They come up, and find work as it is split: only then is it known whether all do.
+            self.probe_at = Some(now + self.knobs.look.0);
         }
     }
 

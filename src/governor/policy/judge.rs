@@ -35,7 +35,7 @@ pub(crate) struct Usage {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Record {
     seen: Option<Usage>,
-    /// When it last took a probe, and how often it had gone to sleep by then.
+    /// When it was admitted or last took a probe, and how often it had gone to sleep by then.
     slept: Option<(Nanos, i64)>,
     judged: Option<(Nanos, Judged)>,
 }
@@ -46,10 +46,22 @@ impl Record {
         self.seen = Some(usage);
     }
 
+    /// Whether a worker has run at all since it was last seen.
+    pub(crate) fn has_run(&self, usage: Usage) -> bool {
+        self.seen.is_some_and(|seen| usage.cpu > seen.cpu)
+    }
+
+    /// A worker is admitted anew: what it did before it was parked does not count.
+    pub(crate) fn begin(&mut self, usage: Usage) {
+        self.seen = Some(usage);
+        self.slept = usage.sleeps.map(|sleeps| (usage.at, sleeps));
+        self.judged = None;
+    }
+
     /// Judges what a worker that took a probe has done since it was last seen.
     ///
-    /// A fifth of the time counts as active. Sleeps count since the worker's last probe, surveyed
-    /// or not: a leaf that waits rather than computes is no less a job.
+    /// A fifth of the time counts as active. Sleeps count since the worker's last probe or admission,
+    /// surveyed or not: a leaf that waits rather than computes is no less a job.
     pub(crate) fn judge(&mut self, usage: Usage) -> Judged {
         let judged = match self.judged {
             Some((at, judged)) if usage.at - at < MOMENT => judged,
@@ -125,6 +137,15 @@ mod tests {
         assert_eq!(after(seen(5_000, 12)), Judged::Quiet, "woken in passing");
         assert_eq!(after(seen(7_000, 13)), Judged::Quiet, "too seldom");
         assert_eq!(after(seen(400, 19)), Judged::Quiet, "too short to tell");
+    }
+
+    #[test]
+    fn a_worker_that_is_admitted_anew_is_judged_by_what_it_does_from_then_on() {
+        let mut record = Record::default();
+        record.judge(Usage { sleeps: Some(3), ..usage(0, 0) });
+        record.begin(Usage { sleeps: Some(4), ..usage(50_000, 100) });
+        let later = Usage { sleeps: Some(7), ..usage(53_000, 150) };
+        assert_eq!(record.judge(later), Judged::Slept, "three times in 3 ms, not four in 53");
     }
 
     #[test]

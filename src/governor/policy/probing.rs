@@ -99,10 +99,7 @@ impl Policy {
         let on_trial = !nested && !worked && self.growth.failed(now);
         if on_trial {
             self.tally.failed_trials += 1;
-            // It came between two jobs, or there is but one. Unless the pool shows activity by
-            // then, the patience with it ends like that outside a call.
-            let spent = self.patience().saturating_sub(self.knobs.patience.0);
-            self.slack_since = self.slack_since.min(now.saturating_sub(spent));
+            self.failed_at = Some(now);
         }
         (judged, worked)
     }

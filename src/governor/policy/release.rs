@@ -9,6 +9,8 @@ pub(crate) struct Release {
     round: usize,
     /// Tokens of the latest round that are still to go.
     pending: usize,
+    /// Tokens that have gone back in this slack.
+    given: usize,
     not_before: Nanos,
     /// Whether the workers were looked at since the pool went slack.
     surveyed: bool,
@@ -36,6 +38,11 @@ impl Release {
     /// When idle tokens are to be looked at next.
     pub(crate) fn not_before(&self) -> Nanos {
         self.not_before
+    }
+
+    /// How many tokens have gone back since the pool was last active.
+    pub(crate) fn given(&self) -> usize {
+        self.given
     }
 
     /// How many probes the round has room for beside `posted`.
@@ -108,6 +115,7 @@ impl Release {
     /// A token has gone back.
     pub(crate) fn gave(&mut self) {
         self.pending = self.pending.saturating_sub(1);
+        self.given += 1;
     }
 
     /// Every worker that was asked has answered: the next round comes at `at` or later.

@@ -162,11 +162,7 @@ impl Roster {
     /// The worker to admit for new work: a continuation first, else the one that worked last, whose
     /// caches are warmest.
     pub(crate) fn take_best(&mut self) -> Option<usize> {
-        if self.any_nested() {
-            self.take_nested(0, true)
-        } else {
-            self.take_warmest()
-        }
+        if self.any_nested() { self.take_nested(0, true) } else { self.take_warmest() }
     }
 
     fn leave(&mut self, worker: Option<usize>) -> Option<usize> {

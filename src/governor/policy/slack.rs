@@ -1,6 +1,6 @@
 //! What a slack pool does in time: look after parked workers, give idle tokens back, keep watch.
 
-use super::{Nanos, Orders, Policy, Ran};
+use super::{Nanos, Orders, Phase, Policy, Ran};
 use crate::jobserver::Market;
 
 impl Policy {
@@ -39,8 +39,10 @@ impl Policy {
             return self.release.not_before();
         }
         let survey = if self.release.surveyed() { 0 } else { self.window() };
-        let due = self.slack_since + self.patience() - survey;
-        due.max(self.release.not_before())
+        let due = self.slack_since + self.patience();
+        // An added worker that came between two jobs is given less time to find another one.
+        let failed = self.failed_at.map_or(due, |at| at + self.least_patience() / 2);
+        (due.min(failed).saturating_sub(survey)).max(self.release.not_before())
     }
 
     /// For how long the workers are watched, from the survey on, before idle tokens go back.
@@ -85,6 +87,23 @@ impl Policy {
             return;
         }
         self.post(now, self.release.burst(0), out);
+    }
+
+    /// Whether the next tick wants to [know](Self::counted) how many of the admitted workers have run
+    /// since they were surveyed: idle tokens have been kept as long as they may be.
+    pub(crate) fn counts(&self, now: Nanos) -> bool {
+        self.phase == Phase::Slack
+            && self.engaged > 0
+            && self.release.surveyed()
+            && now >= self.release_due().max(self.slack_since + self.knobs.hold)
+    }
+
+    /// So many of the admitted workers have run for a moment at least. If that is half of them, the
+    /// pool is not idle: phases whose jobs wait, or are few, escape the probes.
+    pub(crate) fn counted(&mut self, now: Nanos, active: usize) {
+        if 2 * active >= self.admitted && !self.draining {
+            self.touch(now);
+        }
     }
 
     /// A heartbeat of the lookout: has anybody called whom we did not see?

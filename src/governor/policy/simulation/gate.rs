@@ -167,6 +167,8 @@ impl World {
         me.mode = Mode::Running;
         match me.call.take().expect("only a call wakes a parked worker") {
             Wake::Work => {
+                let me = &mut self.pools[pool].workers[worker];
+                me.record.begin(me.usage(self.now, true));
                 me.stack.pop();
                 self.tell(pool, "resumed", |policy, now, _, _| policy.resumed(now));
                 self.go_on(pool, worker);

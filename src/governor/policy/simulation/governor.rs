@@ -171,6 +171,7 @@ impl World {
             let ran = self.look(pool);
             let (now, market) = (self.now, self.market(pool));
             self.inspect(pool, &mut orders);
+            self.count(pool);
             let trades = self.pools[pool].policy.trades();
             let market = if trades { market } else { Market { lying: 0, ..market } };
             self.pools[pool].policy.tick(now, market, ran, &mut orders);
@@ -205,6 +206,18 @@ impl World {
             let token = home.purse.remove(0);
             home.purse.insert(0, own);
             self.give(process, token);
+        }
+    }
+
+    fn count(&mut self, pool: usize) {
+        let (now, tells) = (self.now, self.tells);
+        let home = &mut self.pools[pool];
+        if home.policy.counts(now) {
+            let funded = home.workers.iter().filter(|worker| worker.funded);
+            let ran =
+                funded.filter(|worker| tells && worker.record.has_run(worker.usage(now, false)));
+            let active = ran.count();
+            home.policy.counted(now, active);
         }
     }
 
