@@ -1,11 +1,26 @@
 //! Throughput of jobs that compute a little and block for long, with the token given up meanwhile.
 //!
-//! `cargo bench --bench blocking` prints jobs a millisecond against what tokens, workers and cores
-//! allow: a job costs its computing time of a token and of a core, and all its time of a worker.
-//! Then as many workers meet at a barrier as there are, on the own slot alone, and it prints how
-//! long that takes. Then two processes on one token take a file's lock in turns, with and without a word, and it
-//! prints how long the longest round took.
+//! `cargo bench --bench blocking -- [--quick] [--record FOLDER] [FILTER...]` prints jobs a millisecond
+//! against what tokens, workers and cores allow: a job costs its computing time of a token and of a
+//! core, and all its time of a worker. Then as many workers meet at a barrier as there are, on the own
+//! slot alone, and it prints how long that takes. Then two processes on one token take a file's lock in
+//! turns, with and without a word, and it prints how long the longest round took. A filter is for
+//! `throughput`, `barrier` or `lock`.
 
+#[path = "common/args.rs"]
+mod args;
+#[path = "common/csv.rs"]
+mod csv;
+#[path = "common/figure.rs"]
+mod figure;
+#[path = "common/figures.rs"]
+mod figures;
+#[path = "common/machine.rs"]
+mod machine;
+#[path = "common/times.rs"]
+mod times;
+
+use std::error::Error;
 use std::fs::File;
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
@@ -14,12 +29,14 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use args::Options;
+use figures::Figures;
 use rayon::prelude::*;
 use rayon_jobserver::{Jobserver, Stats, ThreadPoolBuilder, blocking};
+use times::Times;
 
 const WORKERS: usize = 16;
 const TOKENS: usize = 3;
-const ROUNDS: usize = 5;
 
 /// A kind of job.
 #[derive(Clone, Copy)]
@@ -33,21 +50,21 @@ struct Kind {
 
 const KINDS: [Kind; 3] = [
     Kind {
-        name: "1 ms, then 9 ms within blocking()",
+        name: "1 ms and then 9 ms within blocking()",
         compute: Duration::from_millis(1),
         block: Duration::from_millis(9),
         jobs: 640,
         says_so: true,
     },
     Kind {
-        name: "5 ms, then 45 ms without a word",
+        name: "5 ms and then 45 ms without a word",
         compute: Duration::from_millis(5),
         block: Duration::from_millis(45),
         jobs: 320,
         says_so: false,
     },
     Kind {
-        name: "10 ms, then 1 ms within blocking()",
+        name: "10 ms and then 1 ms within blocking()",
         compute: Duration::from_millis(10),
         block: Duration::from_millis(1),
         jobs: 160,
@@ -55,36 +72,44 @@ const KINDS: [Kind; 3] = [
     },
 ];
 
-fn main() {
+fn main() -> Result<(), Box<dyn Error>> {
+    let options = Options::parse()?;
+    let turns = if options.quick { 100 } else { 1_000 };
     if let Some(file) = std::env::var_os(LOCK_FILE) {
-        return take_turns(&PathBuf::from(file));
+        return take_turns(&PathBuf::from(file), turns);
     }
-    throughput();
-    barrier();
-    file_lock();
+    let mut figures = Figures::default();
+    let rounds = if options.quick { 1 } else { 5 };
+    if options.wants("throughput") {
+        throughput(&mut figures, rounds)?;
+    }
+    if options.wants("barrier") {
+        barrier(&mut figures, rounds)?;
+    }
+    if options.wants("lock") {
+        file_lock(&mut figures, options.quick)?;
+    }
+    Ok(figures.record(&options)?)
 }
 
-fn throughput() {
-    println!("{WORKERS} workers, {TOKENS} tokens; stock: {} threads\n", TOKENS + 1);
-    println!(
-        "{:36} {:>9} {:>7} {:>9} {:>7} {:>5} {:>8} {:>11}",
-        "a job", "limit/ms", "ours", "of limit", "stock", "peak", "lendings", "overcommits"
-    );
+fn throughput(figures: &mut Figures, rounds: usize) -> Result<(), Box<dyn Error>> {
     for kind in KINDS {
-        let mut ours: Vec<_> = (0..ROUNDS).map(|_| in_ours(kind)).collect();
+        let mut ours = (0..rounds).map(|_| in_ours(kind)).collect::<Result<Vec<_>, _>>()?;
         ours.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let mut stock: Vec<_> = (0..ROUNDS).map(|_| in_stock(kind)).collect();
+        let mut stock = (0..rounds).map(|_| in_stock(kind)).collect::<Result<Vec<_>, _>>()?;
         stock.sort_by(f64::total_cmp);
-        let ((ours, stats), stock, limit) = (ours[ROUNDS / 2], stock[ROUNDS / 2], limit(kind));
-        println!(
-            "{:36} {limit:9.3} {ours:7.3} {:9.3} {stock:7.3} {:5} {:8} {:11}",
-            kind.name,
-            ours / limit,
-            stats.peak,
-            stats.lendings,
-            stats.overcommits
-        );
+        let ((ours, stats), stock, limit) = (ours[rounds / 2], stock[rounds / 2], limit(kind));
+        let mut note =
+            |what, value, unit| figures.note(format!("{}: {what}", kind.name), value, unit, ..);
+        note("limit", limit, "jobs/ms");
+        note("ours", ours, "jobs/ms");
+        note("ours of the limit", 100.0 * ours / limit, "%");
+        note("stock of 4 threads", stock, "jobs/ms");
+        note("most at once", stats.peak as f64, "jobs");
+        note("lendings", stats.lendings as f64, "");
+        note("overcommits", stats.overcommits as f64, "");
     }
+    Ok(())
 }
 
 /// Jobs a millisecond that the scarcest of tokens, cores and workers allows.
@@ -95,18 +120,17 @@ fn limit(kind: Kind) -> f64 {
     by_funds.min(WORKERS as f64 / ms(kind.compute + kind.block))
 }
 
-fn in_ours(kind: Kind) -> (f64, Stats) {
+fn in_ours(kind: Kind) -> Result<(f64, Stats), Box<dyn Error>> {
     let jobserver = Jobserver::new(TOKENS);
-    let builder = ThreadPoolBuilder::new().num_threads(WORKERS).jobserver(jobserver);
-    let pool = builder.build().expect("16 workers");
+    let pool = ThreadPoolBuilder::new().num_threads(WORKERS).jobserver(jobserver).build()?;
     let rate = rate(kind, |work| pool.install(work));
-    (rate, pool.stats())
+    Ok((rate, pool.stats()))
 }
 
-fn in_stock(kind: Kind) -> f64 {
-    let builder = rayon::ThreadPoolBuilder::new().num_threads(TOKENS + 1);
-    let pool = builder.build().expect("4 threads");
-    rate(kind, |work| pool.install(work))
+/// On as many threads as may run in ours.
+fn in_stock(kind: Kind) -> Result<f64, Box<dyn Error>> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(TOKENS + 1).build()?;
+    Ok(rate(kind, |work| pool.install(work)))
 }
 
 fn rate(kind: Kind, run: impl FnOnce(&(dyn Fn() + Sync))) -> f64 {
@@ -134,52 +158,63 @@ fn compute(time: Duration) {
     }
 }
 
-fn barrier() {
-    println!("\na barrier in a broadcast, no token");
+fn barrier(figures: &mut Figures, rounds: usize) -> Result<(), Box<dyn Error>> {
     for workers in [2, 8, 32] {
         let builder = ThreadPoolBuilder::new().num_threads(workers).jobserver(Jobserver::new(0));
-        let pool = builder.build().expect("a few workers");
-        let times = (0..ROUNDS).map(|_| {
+        let pool = builder.build()?;
+        let times = Times::of((0..rounds).map(|_| {
             let (begin, meeting) = (Instant::now(), Barrier::new(workers));
             pool.broadcast(|_| _ = meeting.wait());
-            begin.elapsed().as_secs_f64() * 1e3
-        });
-        let worst = times.fold(0.0, f64::max);
-        let each = worst / (workers - 1) as f64;
-        println!(
-            "{workers:3} workers: worst {worst:8.3} ms, {each:.3} ms for each beyond the first"
-        );
+            begin.elapsed()
+        }));
+        let what = format!("barrier of {workers} workers without tokens");
+        figures.note(format!("{what}: worst"), times.worst(), "ms", ..);
+        let each = times.worst() / (workers - 1) as f64;
+        figures.note(format!("{what}: for each beyond the first"), each, "ms", ..);
     }
+    Ok(())
 }
 
 /// Names the file that a child of this program locks.
 const LOCK_FILE: &str = "BENCH_LOCK_FILE";
 
-/// Rounds of each process.
-const TURNS: usize = 1_000;
-
-fn file_lock() {
-    let folder = tempfile::tempdir().expect("a folder for the lock");
+/// Two processes on one token, each with rounds of two jobs that take the lock.
+fn file_lock(figures: &mut Figures, quick: bool) -> Result<(), Box<dyn Error>> {
+    let folder = tempfile::tempdir()?;
     let file = folder.path().join("lock");
-    File::create(&file).expect("the folder is ours");
+    File::create(&file)?;
     let jobserver = Jobserver::new(1);
-    let program = std::env::current_exe().expect("it runs");
-    let start = |_| {
-        let mut command = Command::new(&program);
-        jobserver.configure(&mut command).expect("a pipe can be made");
-        command.env(LOCK_FILE, &file).stdin(Stdio::null()).spawn().expect("it can run again")
+    let start = || -> Result<Child, Box<dyn Error>> {
+        let mut command = Command::new(std::env::current_exe()?);
+        jobserver.configure(&mut command)?;
+        command.args(quick.then_some("--quick")).env(LOCK_FILE, &file);
+        Ok(command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?)
     };
-    println!("\ntwo processes, one token, a file lock in {TURNS} rounds of two jobs each");
-    let children: Vec<Child> = [(); 2].into_iter().map(start).collect();
-    for mut child in children {
-        assert!(child.wait().expect("it was started").success());
+    for (child, who) in [(start()?, "one"), (start()?, "the other")] {
+        let told = child.wait_with_output()?;
+        if !told.status.success() {
+            return Err("a process with a file lock failed".into());
+        }
+        let told = String::from_utf8(told.stdout)?;
+        let told = told.split_whitespace().map(str::parse).collect::<Result<Vec<f64>, _>>()?;
+        let &[median, worst, lendings, overcommits] = &told[..] else {
+            return Err("a process with a file lock told something else".into());
+        };
+        let mut note = |what, value, unit| {
+            figures.note(format!("file lock of two processes: {what} of {who}"), value, unit, ..);
+        };
+        note("median round", median, "ms");
+        note("worst round", worst, "ms");
+        note("lendings", lendings, "");
+        note("overcommits", overcommits, "");
     }
+    Ok(())
 }
 
-fn take_turns(file: &Path) {
-    let jobserver = Jobserver::from_env().expect("a good jobserver").expect("there is one");
-    let builder = ThreadPoolBuilder::new().num_threads(4).jobserver(jobserver);
-    let pool = builder.build().expect("4 workers");
+/// Tells the median and the worst of its rounds, and the pool's lendings and overcommits.
+fn take_turns(file: &Path, turns: usize) -> Result<(), Box<dyn Error>> {
+    let jobserver = Jobserver::from_env()?.ok_or("there is no jobserver")?;
+    let pool = ThreadPoolBuilder::new().num_threads(4).jobserver(jobserver).build()?;
     let locked = |says_so: bool| {
         let file = File::open(file).expect("it is there");
         if says_so {
@@ -190,19 +225,13 @@ fn take_turns(file: &Path) {
         compute(Duration::from_micros(20));
         file.unlock().expect("it is locked");
     };
-    let rounds = (0..TURNS).map(|round| {
+    let rounds = Times::of((0..turns).map(|round| {
         let begin = Instant::now();
         let says_so = round % 2 == 0;
         pool.join(|| locked(says_so), || locked(says_so));
         begin.elapsed()
-    });
-    let mut rounds: Vec<_> = rounds.collect();
-    rounds.sort_unstable();
-    let ms = |time: Duration| time.as_secs_f64() * 1e3;
-    let (median, worst) = (ms(rounds[TURNS / 2]), ms(rounds[TURNS - 1]));
+    }));
     let stats = pool.stats();
-    let (lendings, overcommits) = (stats.lendings, stats.overcommits);
-    println!(
-        "median {median:.3} ms, worst {worst:.3} ms; {lendings} lendings, {overcommits} overcommits"
-    );
+    println!("{} {} {} {}", rounds.median(), rounds.worst(), stats.lendings, stats.overcommits);
+    Ok(())
 }

@@ -1,31 +1,50 @@
 //! Random fork-join programs on a starved pool beside one stock thread: by how much is any slower?
 //!
-//! `cargo bench --bench random -- 10000` runs that many programs (default 1,000).
+//! `cargo bench --bench random -- [--quick] [--record FOLDER] [FILTER...]` ends with those that were
+//! slower by most, in words by which a filter finds them: `"seed 7,"` runs that program alone.
 
+#[path = "common/args.rs"]
+mod args;
+#[path = "common/csv.rs"]
+mod csv;
+#[path = "common/figure.rs"]
+mod figure;
+#[path = "common/figures.rs"]
+mod figures;
+#[path = "common/machine.rs"]
+mod machine;
 #[path = "../tests/common/program.rs"]
 mod program;
 
+use std::error::Error;
 use std::time::{Duration, Instant};
 
+use args::Options;
+use figures::Figures;
 use program::{Program, Random};
 use rayon_jobserver::{Jobserver, ThreadPoolBuilder};
 
 const PER_POOL: u64 = 10;
+const POOLS: u64 = 100;
+const QUICK_POOLS: u64 = 10;
 
-fn main() {
-    let count = std::env::args().find_map(|arg| arg.parse::<u64>().ok()).unwrap_or(1_000);
-    let stock = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("one thread");
+fn main() -> Result<(), Box<dyn Error>> {
+    let options = Options::parse()?;
+    let stock = rayon::ThreadPoolBuilder::new().num_threads(1).build()?;
     let mut excesses = Vec::new();
     let (mut stock_total, mut our_total) = (Duration::ZERO, Duration::ZERO);
-    for group in 0..count.div_ceil(PER_POOL) {
+    for group in 0..if options.quick { QUICK_POOLS } else { POOLS } {
         let mut random = Random::new(group);
         let workers = 1 + random.below(48) as usize;
         let tokens = random.below(workers as u64 + 1) as usize;
         let jobserver = Jobserver::new(tokens);
         let ours = ThreadPoolBuilder::new().num_threads(workers).jobserver(jobserver);
-        let ours = ours.detect_blocking(None).build();
-        let ours = ours.expect("a pool of at most 48 threads");
+        let ours = ours.detect_blocking(None).build()?;
         for seed in group * PER_POOL..(group + 1) * PER_POOL {
+            let name = format!("seed {seed}, {workers} workers, {tokens} tokens");
+            if !options.wants(&name) {
+                continue;
+            }
             let mut random = Random::new(seed);
             let size = 1 + random.below(60);
             let program = Program::random(&mut random, size);
@@ -41,16 +60,21 @@ fn main() {
             stock_total += on_stock;
             our_total += on_ours;
             let excess = on_ours.as_secs_f64() - on_stock.as_secs_f64();
-            excesses.push((excess * 1e3, seed, workers, tokens));
+            excesses.push((excess * 1e3, name));
         }
     }
     excesses.sort_unstable_by(|left, right| right.0.total_cmp(&left.0));
-    let over = |bound: f64| excesses.iter().filter(|(excess, ..)| *excess > bound).count();
-    println!("{} programs; one stock thread {stock_total:?}, ours {our_total:?}", excesses.len());
-    for bound in [1.0, 5.0, 20.0] {
-        println!("slower than one stock thread by more than {bound} ms: {}", over(bound));
+    let mut figures = Figures::default();
+    figures.note("programs", excesses.len() as f64, "", ..);
+    figures.note("all on one stock thread", stock_total.as_secs_f64() * 1e3, "ms", ..);
+    figures.note("all on ours", our_total.as_secs_f64() * 1e3, "ms", ..);
+    let over = |millis: f64| excesses.iter().filter(|(excess, _)| *excess > millis).count() as f64;
+    let what = "slower than one stock thread by more than";
+    figures.note(format!("{what} 1 ms"), over(1.0), "programs", ..);
+    figures.note(format!("{what} 5 ms"), over(5.0), "programs", ..);
+    figures.note(format!("{what} 20 ms"), over(20.0), "programs", ..=0.0);
+    for (excess, name) in excesses.iter().take(5) {
+        println!("    {excess:+.3} ms: {name}");
     }
-    for (excess, seed, workers, tokens) in excesses.iter().take(5) {
-        println!("  +{excess:.3} ms: seed {seed}, {workers} workers, {tokens} tokens");
-    }
+    Ok(figures.record(&options)?)
 }

@@ -1,18 +1,36 @@
 //! What a call, a broadcast and memory cost as workers and pools become many.
 //!
-//! `cargo bench --bench scaling` prints medians beside stock rayon's: with two threads, as many as ours
-//! may run, and with all of ours' threads, so that it shows what is rayon's own cost of a wide pool.
+//! `cargo bench --bench scaling -- [--quick] [--record FOLDER] [FILTER...]` prints medians beside stock
+//! rayon's: with two threads, as many as ours may run, and with all of ours' threads, so that it shows
+//! what is rayon's own cost of a wide pool. A filter is for `calls`, `pools` or `memory`.
+
+#[path = "common/args.rs"]
+mod args;
+#[path = "common/csv.rs"]
+mod csv;
+#[path = "common/figure.rs"]
+mod figure;
+#[path = "common/figures.rs"]
+mod figures;
+#[path = "common/machine.rs"]
+mod machine;
+#[path = "common/stats.rs"]
+mod stats;
 
 use std::error::Error;
 use std::fs;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use args::Options;
+use figures::Figures;
 use rayon_jobserver::{Jobserver, ThreadPool, ThreadPoolBuilder};
+use stats::Quartiles;
 
 const WIDTHS: [usize; 5] = [2, 16, 64, 256, 1_024];
 const POOLS: [usize; 4] = [1, 4, 16, 64];
 const CALLS: usize = 2_000;
+const QUICK_CALLS: usize = 200;
 
 /// Set in a copy whose memory is looked at, to `ours` or `stock`, and to the number of workers.
 const MEMORY: &str = "SCALING_MEMORY";
@@ -21,33 +39,58 @@ fn main() -> Result<(), Box<dyn Error>> {
     if let Ok(which) = std::env::var(MEMORY) {
         return weigh(&which);
     }
-    println!("{:>7} {:>12} {:>12} {:>12}", "workers", "call us", "stock of 2", "stock of all");
+    let options = Options::parse()?;
+    let mut figures = Figures::default();
+    let calls = if options.quick { QUICK_CALLS } else { CALLS };
+    if options.wants("calls") {
+        wide(&mut figures, calls)?;
+    }
+    if options.wants("pools") {
+        many(&mut figures, calls)?;
+    }
+    if options.wants("memory") {
+        heavy(&mut figures)?;
+    }
+    Ok(figures.record(&options)?)
+}
+
+/// Calls as workers become many.
+fn wide(figures: &mut Figures, calls: usize) -> Result<(), Box<dyn Error>> {
     for workers in WIDTHS {
-        let ours = gated(workers, &budget()?);
+        let ours = gated(workers, &budget()?)?;
         let narrow = rayon::ThreadPoolBuilder::new().num_threads(2).build()?;
         let wide = rayon::ThreadPoolBuilder::new().num_threads(workers).build()?;
-        let [ours, narrow, wide] = [
-            call(|| ours.install(|| rayon::join(|| (), || ()))),
-            call(|| narrow.install(|| rayon::join(|| (), || ()))),
-            call(|| wide.install(|| rayon::join(|| (), || ()))),
-        ];
-        println!("{workers:>7} {ours:>12.1} {narrow:>12.1} {wide:>12.1}");
+        let what = format!("a call with {workers} workers");
+        let mut note = |who, micros| figures.note(format!("{what}: {who}"), micros, "µs", ..);
+        note("ours", call(calls, || ours.install(|| rayon::join(|| (), || ()))));
+        note("stock of 2 threads", call(calls, || narrow.install(|| rayon::join(|| (), || ()))));
+        note("stock of as many", call(calls, || wide.install(|| rayon::join(|| (), || ()))));
     }
+    Ok(())
+}
 
-    println!("\n{:>7} {:>12}", "pools", "call us");
-    for pools in POOLS {
+/// Calls as pools become many, each on the next of them.
+fn many(figures: &mut Figures, calls: usize) -> Result<(), Box<dyn Error>> {
+    for count in POOLS {
         let jobserver = budget()?;
-        let pools: Vec<_> = (0..pools).map(|_| gated(16, &jobserver)).collect();
+        let pools: Vec<_> = (0..count).map(|_| gated(16, &jobserver)).collect::<Result<_, _>>()?;
         let mut next = pools.iter().cycle();
-        let each = call(|| next.next().map(|pool| pool.install(|| rayon::join(|| (), || ()))));
-        println!("{:>7} {each:>12.1}", pools.len());
+        let each =
+            call(calls, || next.next().map(|pool| pool.install(|| rayon::join(|| (), || ()))));
+        figures.note(format!("a call on {count} pools of 16 workers in turn"), each, "µs", ..);
     }
+    Ok(())
+}
 
-    println!("\n{:>7} {:>14} {:>14} {:>16}", "workers", "ours KiB", "stock KiB", "bytes more each");
+/// Memory as workers become many.
+fn heavy(figures: &mut Figures) -> Result<(), Box<dyn Error>> {
     for workers in WIDTHS {
         let (ours, stock) = (memory("ours", workers)?, memory("stock", workers)?);
-        let more = (ours as f64 - stock as f64) * 1024.0 / workers as f64;
-        println!("{workers:>7} {ours:>14} {stock:>14} {more:>16.0}");
+        let what = format!("memory with {workers} workers");
+        figures.note(format!("{what}: ours"), ours, "KiB", ..);
+        figures.note(format!("{what}: stock"), stock, "KiB", ..);
+        let more = (ours - stock) * 1024.0 / workers as f64;
+        figures.note(format!("{what}: more than stock for each"), more, "bytes", ..);
     }
     Ok(())
 }
@@ -59,26 +102,23 @@ fn budget() -> Result<Jobserver, Box<dyn Error>> {
     Ok(jobserver)
 }
 
-fn gated(workers: usize, jobserver: &Jobserver) -> ThreadPool {
+fn gated(workers: usize, jobserver: &Jobserver) -> Result<ThreadPool, Box<dyn Error>> {
     let builder = ThreadPoolBuilder::new().num_threads(workers).jobserver(jobserver.clone());
-    builder.build().expect("so many threads can be started")
+    Ok(builder.build()?)
 }
 
 /// Microseconds that a call takes: the median of many, one right after the other.
-fn call<R>(mut call: impl FnMut() -> R) -> f64 {
-    let mut times: Vec<Duration> = (0..CALLS)
-        .map(|_| {
-            let begin = Instant::now();
-            call();
-            begin.elapsed()
-        })
-        .collect();
-    times.sort_unstable();
-    times[CALLS / 2].as_secs_f64() * 1e6
+fn call<R>(calls: usize, mut call: impl FnMut() -> R) -> f64 {
+    let times = (0..calls).map(|_| {
+        let begin = Instant::now();
+        call();
+        begin.elapsed().as_secs_f64() * 1e6
+    });
+    Quartiles::of(times).median()
 }
 
 /// KiB of memory that a process uses whose pool has run something on every worker.
-fn memory(which: &str, workers: usize) -> Result<u64, Box<dyn Error>> {
+fn memory(which: &str, workers: usize) -> Result<f64, Box<dyn Error>> {
     let mut copy = Command::new(std::env::current_exe()?);
     let out = copy.env(MEMORY, format!("{which} {workers}")).output()?;
     Ok(String::from_utf8(out.stdout)?.trim().parse()?)
@@ -88,7 +128,7 @@ fn weigh(which: &str) -> Result<(), Box<dyn Error>> {
     let (which, workers) = which.split_once(' ').ok_or("which pool, and how many workers?")?;
     let workers = workers.parse()?;
     if which == "ours" {
-        let pool = gated(workers, &Jobserver::new(workers - 1));
+        let pool = gated(workers, &Jobserver::new(workers - 1))?;
         pool.broadcast(|_| ());
         println!("{}", resident()?);
     } else {

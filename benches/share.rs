@@ -1,9 +1,22 @@
 //! Fair share: what busy processes have of a budget that is too small for them, and how soon others
 //! get a token.
 //!
-//! `cargo bench --bench share` starts copies of itself that always have work for more workers than
-//! there are tokens; their leaves sleep in place of cores that the machine lacks. An argument is the
-//! length of each trial in seconds, 20 unless given.
+//! `cargo bench --bench share -- [--quick] [--record FOLDER] [FILTER...]` starts copies of itself that
+//! always have work for more workers than there are tokens; their leaves sleep in place of cores that
+//! the machine lacks. A filter is for `equals`, `late` or `waiting`.
+
+#[path = "common/args.rs"]
+mod args;
+#[path = "common/csv.rs"]
+mod csv;
+#[path = "common/figure.rs"]
+mod figure;
+#[path = "common/figures.rs"]
+mod figures;
+#[path = "common/machine.rs"]
+mod machine;
+#[path = "common/times.rs"]
+mod times;
 
 use std::error::Error;
 use std::io::{BufRead, BufReader};
@@ -11,8 +24,11 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use args::Options;
+use figures::Figures;
 use rayon::prelude::*;
 use rayon_jobserver::{Jobserver, ThreadPoolBuilder};
+use times::Times;
 
 const TOKENS: usize = 4;
 const LEAF: Duration = Duration::from_millis(1);
@@ -25,11 +41,20 @@ fn main() -> Result<(), Box<dyn Error>> {
     if let Ok(bins) = std::env::var(BINS) {
         return copy(bins.parse()?);
     }
-    let seconds = std::env::args().skip(1).find_map(|arg| arg.parse::<u64>().ok()).unwrap_or(20);
-    let bins = (Duration::from_secs(seconds).as_millis() / BIN.as_millis()) as usize;
-    equals(bins)?;
-    late(bins)?;
-    waiting(bins)
+    let options = Options::parse()?;
+    let mut figures = Figures::default();
+    let time = Duration::from_secs(if options.quick { 4 } else { 20 });
+    let bins = (time.as_millis() / BIN.as_millis()) as usize;
+    if options.wants("equals") {
+        equals(&mut figures, bins)?;
+    }
+    if options.wants("late") {
+        late(&mut figures, bins)?;
+    }
+    if options.wants("waiting") {
+        waiting(&mut figures, bins)?;
+    }
+    Ok(figures.record(&options)?)
 }
 
 fn virtual_core() {
@@ -63,8 +88,10 @@ fn start(jobserver: &Jobserver, bins: usize) -> Result<Child, Box<dyn Error>> {
 }
 
 /// What a copy tells: milliseconds since its start, and leaves run by then.
-fn read(child: &mut Child) -> Result<Vec<(u64, u64)>, Box<dyn Error>> {
-    let out = child.stdout.take().expect("it is piped");
+type Stamps = Vec<(u64, u64)>;
+
+fn read(child: &mut Child) -> Result<Stamps, Box<dyn Error>> {
+    let out = child.stdout.take().ok_or("its output was read already")?;
     let lines = BufReader::new(out).lines().map(|line| {
         let line = line?;
         let (at, done) = line.split_once(' ').ok_or("not what a copy tells")?;
@@ -76,36 +103,36 @@ fn read(child: &mut Child) -> Result<Vec<(u64, u64)>, Box<dyn Error>> {
 }
 
 /// Reads both at once, or the pipe of one would fill up.
-fn read_both(children: [&mut Child; 2]) -> [Vec<(u64, u64)>; 2] {
+fn read_both(children: [&mut Child; 2]) -> Result<[Stamps; 2], Box<dyn Error>> {
     let [one, other] = children;
     thread::scope(|scope| {
         let one = scope.spawn(|| read(one).map_err(|error| error.to_string()));
-        let other = read(other).map_err(|error| error.to_string());
-        let one = one.join().expect("reading does not panic");
-        [one, other].map(|stamps| stamps.expect("a copy tells what it did"))
+        let other = read(other)?;
+        Ok([one.join().expect("reading does not panic")?, other])
     })
 }
 
-fn equals(bins: usize) -> Result<(), Box<dyn Error>> {
+fn equals(figures: &mut Figures, bins: usize) -> Result<(), Box<dyn Error>> {
     let jobserver = Jobserver::new(TOKENS);
     let mut one = start(&jobserver, bins)?;
     let mut other = start(&jobserver, bins)?;
     let done =
-        read_both([&mut one, &mut other]).map(|stamps| stamps.last().map_or(0, |last| last.1));
+        read_both([&mut one, &mut other])?.map(|stamps| stamps.last().map_or(0, |last| last.1));
     let share = 100.0 * done[0] as f64 / (done[0] + done[1]) as f64;
-    println!("two equals on {TOKENS} tokens: shares of {share:.1} and {:.1} %", 100.0 - share);
+    figures.note("share of one of two equals", share, "%", 45.0..=55.0);
+    figures.note("share of the other", 100.0 - share, "%", 45.0..=55.0);
     assert_eq!(jobserver.available()?, TOKENS, "every token came back");
     Ok(())
 }
 
-fn late(bins: usize) -> Result<(), Box<dyn Error>> {
+fn late(figures: &mut Figures, bins: usize) -> Result<(), Box<dyn Error>> {
     let jobserver = Jobserver::new(TOKENS);
     let begin = Instant::now();
     let mut one = start(&jobserver, bins)?;
     thread::sleep(BIN * (bins / 2) as u32); // the early one is to be alone that long
     let delay = begin.elapsed().as_millis() as u64;
     let mut other = start(&jobserver, bins / 2)?;
-    let [early, late] = read_both([&mut one, &mut other]);
+    let [early, late] = read_both([&mut one, &mut other])?;
     // The rate of the late one over its latest three rounds against what all slots can do.
     let slots = (TOKENS + 2) as f64;
     let full = slots / LEAF.as_secs_f64() / 1e3;
@@ -113,10 +140,9 @@ fn late(bins: usize) -> Result<(), Box<dyn Error>> {
         let (from, to) = (rounds[0], rounds[3]);
         (to.1 - from.1) as f64 / (to.0 - from.0) as f64 >= 0.4 * full * overhead(&early, delay)
     });
-    match reached {
-        Some(rounds) => println!("a late one has 40 % after {} ms", rounds[3].0),
-        None => println!("a late one never has 40 %"),
-    }
+    // Infinite if it never has.
+    let after = reached.map_or(f64::INFINITY, |rounds| rounds[3].0 as f64);
+    figures.note("time until a late one has 40 %", after, "ms", ..=1_000.0);
     Ok(())
 }
 
@@ -129,7 +155,7 @@ fn overhead(early: &[(u64, u64)], alone: u64) -> f64 {
 }
 
 /// Somebody who starts jobs one by one, as make does, beside a copy that would use every token.
-fn waiting(bins: usize) -> Result<(), Box<dyn Error>> {
+fn waiting(figures: &mut Figures, bins: usize) -> Result<(), Box<dyn Error>> {
     let client = jobserver::Client::new(TOKENS)?;
     let jobserver = Jobserver::from_client(client.clone());
     let mut child = start(&jobserver, bins)?;
@@ -147,11 +173,8 @@ fn waiting(bins: usize) -> Result<(), Box<dyn Error>> {
         drop(token);
     }
     reader.join().expect("reading does not panic")?;
-    times.sort_unstable();
-    let (middle, worst) = (times[times.len() / 2], times[times.len() - 1]);
-    println!(
-        "one token beside a busy pool: median {middle:.0?}, worst {worst:.0?} of {}",
-        times.len()
-    );
+    let times = Times::of(times);
+    figures.note("one token beside a busy pool: median", times.median(), "ms", ..);
+    figures.note("one token beside a busy pool: worst", times.worst(), "ms", ..=500.0);
     Ok(())
 }

@@ -1,9 +1,11 @@
 //! Writes BENCHMARKS.md, and the plots it shows, from raw results.
 //!
 //! `cargo bench --bench report -- [FOLDER] [--out FILE]` reads `compare.csv`, `processes.csv` and
-//! `machine.csv` of a record (the last under `benches/record`), and measures nothing itself. So what
-//! the page says and shows can be changed without measuring again.
+//! `machine.csv` of a record (the last under `benches/record`), and what it has of the other benches.
+//! It measures nothing itself, so what the page says and shows can be changed without measuring again.
 
+#[path = "../common/figure.rs"]
+mod figure;
 mod method;
 #[path = "../common/packing.rs"]
 mod packing;
@@ -14,12 +16,14 @@ mod row;
 #[path = "../common/stats.rs"]
 mod stats;
 mod tables;
+mod tuning;
 
 use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use lexopt::Arg::{Long, Value};
+use read::Record;
 
 const RECORDS: &str = "benches/record";
 
@@ -38,14 +42,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("nothing has been recorded in {RECORDS}");
         return Ok(());
     };
-    let machine = read::machine(&folder)?;
-    let rows = read::rows(&folder)?;
-    let packings = read::packings(&folder)?;
-    let drawn = plots::draw(&folder, &rows, &packings)?;
+    let record = Record::read(&folder)?;
+    let drawn = plots::draw(&folder, &record.rows, &record.packings)?;
     // Relative to the page, if it can be.
     let link = out.parent().and_then(|parent| folder.strip_prefix(parent).ok()).unwrap_or(&folder);
     let link = if link.as_os_str().is_empty() { Path::new(".") } else { link };
-    fs::write(&out, method::page(link, &machine, &rows, &packings, &drawn))?;
+    fs::write(&out, method::page(link, &record, &drawn))?;
     println!("{} from {}", out.display(), folder.display());
     Ok(())
 }

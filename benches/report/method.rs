@@ -4,40 +4,46 @@ use std::path::Path;
 
 use crate::packing;
 use crate::plots::Plot;
+use crate::read::{BENCHES, Record};
 use crate::row::{BOUND, Contender, MEAN_BOUND, Row, Supply, mean_with_plenty};
 use crate::tables;
 
 /// All of BENCHMARKS.md. The plots and raw results are in the folder `link`.
-pub(crate) fn page(
-    link: &Path,
-    machine: &[Vec<String>],
-    rows: &[Row],
-    packings: &[packing::Row],
-    plots: &[Plot],
-) -> String {
+pub(crate) fn page(link: &Path, record: &Record, plots: &[Plot]) -> String {
     let link = link.display();
+    let Record { machine, rows, packings, figures, tuning } = record;
     let of = |supply| tables::comparison(rows.iter().filter(move |row| row.supply() == supply));
     let leaf = |leaf| tables::packing(packings.iter().filter(move |row| row.leaf == leaf));
     let sections = [
         ("machine", tables::table(&["", ""], machine.iter().cloned())),
         ("record", format!("[{link}]({link})")),
-        ("summary", summary(rows, packings)),
+        ("summary", summary(record)),
         ("plenty", of(Supply::Plenty)),
         ("starved", of(Supply::Starved)),
         ("growing", of(Supply::Growing)),
         ("sleeping", leaf("sleeping")),
         ("computing", leaf("computing")),
+        ("tuning", if tuning.is_empty() { absent() } else { tables::tuning(tuning) }),
     ];
+    let benches = BENCHES.map(|bench| {
+        let figures: Vec<_> = figures.iter().filter(|figure| figure.bench == bench).collect();
+        (bench, if figures.is_empty() { absent() } else { tables::figures(figures) })
+    });
     let shown =
         plots.iter().map(|Plot { file, title }| (*file, format!("![{title}]({link}/{file})\n")));
-    let sections = sections.into_iter().chain(shown);
+    let sections = sections.into_iter().chain(benches).chain(shown);
     sections.fold(include_str!("method.md").to_owned(), |page, (name, text)| {
         page.replace(&format!("{{{{{name}}}}}"), text.trim_end())
     })
 }
 
+/// In place of what has not been measured.
+fn absent() -> String {
+    "Not in this record.".to_owned()
+}
+
 /// How many rows of each kind are lost, and the means.
-fn summary(rows: &[Row], packings: &[packing::Row]) -> String {
+fn summary(Record { rows, packings, figures, .. }: &Record) -> String {
     let kinds = [
         (Supply::Plenty, "a token for each worker"),
         (Supply::Starved, "fewer tokens than workers"),
@@ -49,6 +55,9 @@ fn summary(rows: &[Row], packings: &[packing::Row]) -> String {
         lines.push(count(name, kind().map(Row::lost)));
     }
     lines.push(count("processes", packings.iter().map(packing::Row::lost)));
+    let bound = figures.iter().filter(|figure| !figure.bound().is_empty());
+    let lost = bound.map(|it| it.is_lost().then_some(it.bench.as_str()).into_iter().collect());
+    lines.push(count("figures with a bound", lost));
     let columns = ["rows with", "all", "lost", "by which bound"];
     let mean = |who| format!("{:.3}", mean_with_plenty(rows, who));
     let [ours, sized, fork] = [Contender::Ours, Contender::Sized, Contender::Fork].map(mean);
@@ -62,7 +71,7 @@ fn summary(rows: &[Row], packings: &[packing::Row]) -> String {
     )
 }
 
-fn count(name: &str, rows: impl Iterator<Item = Vec<&'static str>>) -> Vec<String> {
+fn count<'a>(name: &str, rows: impl Iterator<Item = Vec<&'a str>>) -> Vec<String> {
     let rows: Vec<_> = rows.collect();
     let lost = rows.iter().filter(|lost| !lost.is_empty()).count();
     let mut bounds: Vec<(&str, usize)> = Vec::new();

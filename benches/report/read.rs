@@ -4,10 +4,46 @@ use std::error::Error;
 use std::fs;
 use std::path::Path;
 
+use crate::figure::{self, Figure};
 use crate::packing::{self, MEASURES, Mode};
 use crate::row::{self, Contender};
+use crate::tuning::{self, Tuning};
+
+/// The benches whose results are single figures.
+pub(crate) const BENCHES: [&str; 5] = ["latency", "share", "random", "blocking", "scaling"];
 
 type Lines = Vec<Vec<String>>;
+
+/// All that was recorded together.
+#[derive(Debug)]
+pub(crate) struct Record {
+    /// What was measured on: names and values.
+    pub(crate) machine: Lines,
+    /// Of the comparison.
+    pub(crate) rows: Vec<row::Row>,
+    /// Of the processes.
+    pub(crate) packings: Vec<packing::Row>,
+    /// None of a bench that was not recorded.
+    pub(crate) figures: Vec<Figure>,
+    /// Empty if it was not recorded.
+    pub(crate) tuning: Tuning,
+}
+
+impl Record {
+    pub(crate) fn read(folder: &Path) -> Result<Self, Box<dyn Error>> {
+        let mut figures = Vec::new();
+        for bench in BENCHES {
+            figures.extend(self::figures(folder, bench)?);
+        }
+        Ok(Record {
+            machine: machine(folder)?,
+            rows: rows(folder)?,
+            packings: packings(folder)?,
+            figures,
+            tuning: tuning(folder)?,
+        })
+    }
+}
 
 /// The lines of a file, which must have these columns.
 fn lines(folder: &Path, file: &str, columns: &[&str]) -> Result<Lines, Box<dyn Error>> {
@@ -28,15 +64,19 @@ fn lines(folder: &Path, file: &str, columns: &[&str]) -> Result<Lines, Box<dyn E
     Ok(lines.map(values).collect::<Result<_, _>>()?)
 }
 
-/// What was measured on: names and values.
-pub(crate) fn machine(folder: &Path) -> Result<Lines, Box<dyn Error>> {
+/// The lines of a file that need not be there.
+fn lines_if_any(folder: &Path, file: &str, columns: &[&str]) -> Result<Lines, Box<dyn Error>> {
+    if folder.join(file).try_exists()? { lines(folder, file, columns) } else { Ok(Lines::new()) }
+}
+
+fn machine(folder: &Path) -> Result<Lines, Box<dyn Error>> {
     let path = folder.join("machine.csv");
     let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     Ok(text.lines().map(|line| line.split(',').map(ToOwned::to_owned).collect()).collect())
 }
 
 /// The rows of the comparison, in the order in which they were measured.
-pub(crate) fn rows(folder: &Path) -> Result<Vec<row::Row>, Box<dyn Error>> {
+fn rows(folder: &Path) -> Result<Vec<row::Row>, Box<dyn Error>> {
     let mut rows: Vec<row::Row> = Vec::new();
     for line in lines(folder, "compare.csv", &row::COLUMNS)? {
         let (work, workers, tokens) = (&line[1], line[2].parse()?, line[3].parse()?);
@@ -56,7 +96,7 @@ pub(crate) fn rows(folder: &Path) -> Result<Vec<row::Row>, Box<dyn Error>> {
 }
 
 /// The rows of the processes, in the order in which they were measured.
-pub(crate) fn packings(folder: &Path) -> Result<Vec<packing::Row>, Box<dyn Error>> {
+fn packings(folder: &Path) -> Result<Vec<packing::Row>, Box<dyn Error>> {
     let columns = [&packing::COLUMNS[..], &MEASURES.map(|(name, _)| name)].concat();
     let mut rows: Vec<packing::Row> = Vec::new();
     for line in lines(folder, "processes.csv", &columns)? {
@@ -83,4 +123,33 @@ pub(crate) fn packings(folder: &Path) -> Result<Vec<packing::Row>, Box<dyn Error
         row.samples[mode as usize].push(sample);
     }
     Ok(rows)
+}
+
+/// The figures of a bench.
+fn figures(folder: &Path, bench: &str) -> Result<Vec<Figure>, Box<dyn Error>> {
+    let lines = lines_if_any(folder, &format!("{bench}.csv"), &figure::COLUMNS)?;
+    let end = |value: &str| if value.is_empty() { Ok(None) } else { value.parse().map(Some) };
+    let figure = |line: &Vec<String>| -> Result<Figure, Box<dyn Error>> {
+        Ok(Figure {
+            bench: line[0].clone(),
+            name: line[1].clone(),
+            value: line[2].parse()?,
+            unit: line[3].clone(),
+            at_least: end(&line[4])?,
+            at_most: end(&line[5])?,
+        })
+    };
+    lines.iter().map(figure).collect()
+}
+
+/// The rounds with changed constants.
+fn tuning(folder: &Path) -> Result<Tuning, Box<dyn Error>> {
+    let mut tuning = Tuning::default();
+    for line in lines_if_any(folder, "tune.csv", &tuning::COLUMNS)? {
+        let work = format!("{} ({}, {})", line[2], line[3], line[4]);
+        let [millis, stock_millis, taken] = [line[6].parse()?, line[7].parse()?, line[8].parse()?];
+        let sample = tuning::Sample { millis, stock_millis, taken };
+        tuning.add(&line[0], &line[1], work, sample);
+    }
+    Ok(tuning)
 }

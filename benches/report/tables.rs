@@ -2,9 +2,11 @@
 
 use std::fmt::Write as _;
 
+use crate::figure::Figure;
 use crate::packing::{self, Mode};
 use crate::row::{Contender, Row};
 use crate::stats::Quartiles;
+use crate::tuning::Tuning;
 
 /// Columns, and lines of as many cells.
 pub(crate) fn table(columns: &[&str], lines: impl IntoIterator<Item = Vec<String>>) -> String {
@@ -98,4 +100,19 @@ pub(crate) fn packing<'a>(rows: impl IntoIterator<Item = &'a packing::Row>) -> S
         })
     });
     table(&columns, lines)
+}
+
+/// Single figures and their bounds.
+pub(crate) fn figures<'a>(figures: impl IntoIterator<Item = &'a Figure>) -> String {
+    let lines = figures.into_iter().map(|figure| {
+        let lost = if figure.is_lost() { "**lost**" } else { "" };
+        let (amount, bound) = (figure.amount(), figure.bound());
+        vec![figure.name.clone(), amount, figure.unit.clone(), bound, lost.to_owned()]
+    });
+    table(&["figure", "value", "unit", "bound", "lost"], lines)
+}
+
+/// Each constant's worth.
+pub(crate) fn tuning(tuning: &Tuning) -> String {
+    table(&tuning.columns(), tuning.lines())
 }

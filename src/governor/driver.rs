@@ -94,9 +94,8 @@ impl Governor {
             policy.inspect(now, |worker| self.seats[worker].stillness(now, detect), orders);
         }
         if policy.counts(now) {
-            let seats = self.seats.iter().enumerate();
-            let active = seats.filter(|&(worker, seat)| policy.runs(worker) && seat.has_run(now));
-            policy.counted(now, active.count());
+            let active = policy.sample().filter(|&worker| self.seats[worker].has_run(now)).count();
+            policy.counted(now, active);
         }
         let market = if policy.trades() { purse.market() } else { purse.rivals() };
         policy.tick(now, market, ran, orders);

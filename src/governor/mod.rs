@@ -229,8 +229,7 @@ impl Governor {
         *posts += std::mem::take(&mut orders.posts);
         *call |= std::mem::take(&mut orders.offer);
         if std::mem::take(&mut orders.survey) {
-            let busy = |&(worker, _): &(usize, &Seat)| policy.runs(worker);
-            self.seats.iter().enumerate().filter(busy).for_each(|(_, seat)| seat.survey(now));
+            policy.sample().for_each(|worker| self.seats[worker].survey(now));
         }
         let give = purse.withdraw(std::mem::take(&mut orders.give));
         debug_assert_eq!(purse.len(), policy.funds(), "the purse and the policy disagree");

@@ -136,6 +136,8 @@ pub(crate) struct Policy {
     /// When the busy workers are looked at for whether they block, and the pause before that.
     inspect_at: Nanos,
     inspect_pause: Nanos,
+    /// Where the next look begins.
+    inspect_from: usize,
     /// Another pool of the process starved when that was last looked at.
     rival: bool,
     tally: Tally,
@@ -194,6 +196,7 @@ impl Policy {
             doubtful: false,
             inspect_at: 0,
             inspect_pause: 0,
+            inspect_from: 0,
             rival: false,
             tally: Tally::default(),
         }
@@ -360,7 +363,7 @@ impl Policy {
 
     /// The admitted worker, where there is just one.
     pub(crate) fn lookout(&self) -> Option<usize> {
-        (self.admitted == 1).then(|| self.roster.sole_outsider())
+        self.roster.outsiders(0, 1).next().filter(|_| self.admitted == 1)
     }
 
     /// Whether the pool is over: every job has run and its owner has dropped it.

@@ -1,6 +1,6 @@
 //! Workers without a fund that are not parked: they block in the program, or come back from that.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Nanos, Orders, Phase, Policy, Stillness, Verdict, Wake};
 
@@ -19,7 +19,7 @@ enum Presence {
     Loose,
 }
 
-/// The workers of one pool that block.
+/// The workers of one pool that block. Every question is answered in at most logarithmic time.
 #[derive(Debug)]
 pub(crate) struct Absences {
     presence: Vec<Presence>,
@@ -27,9 +27,16 @@ pub(crate) struct Absences {
     count: usize,
     /// How many are [lent](Presence::Lent).
     lent: usize,
-    /// Those who are to be funded before anybody else: `Back` or `Loose`, in the order in which
-    /// they came.
-    queue: VecDeque<(usize, Nanos)>,
+    /// Those who may run without a fund: `Lent` or `Loose`.
+    astray: BTreeSet<usize>,
+    /// Those who are to be funded before anybody else, `Back` or `Loose`, in the order in which they
+    /// came, and since when.
+    queue: BTreeMap<u64, (usize, Nanos)>,
+    /// The places in the queue of those who wait to be woken: `Back`.
+    waiting: BTreeSet<u64>,
+    /// Each worker's latest place in the queue, and how many there have been.
+    place: Vec<u64>,
+    places: u64,
 }
 
 impl Absences {
@@ -38,7 +45,11 @@ impl Absences {
             presence: vec![Presence::Here; workers],
             count: 0,
             lent: 0,
-            queue: VecDeque::new(),
+            astray: BTreeSet::new(),
+            queue: BTreeMap::new(),
+            waiting: BTreeSet::new(),
+            place: vec![0; workers],
+            places: 0,
         }
     }
 
@@ -64,25 +75,48 @@ impl Absences {
         let weigh = |presence, of| usize::from(presence == of);
         self.count = self.count + weigh(before, Presence::Here) - weigh(presence, Presence::Here);
         self.lent = self.lent + weigh(presence, Presence::Lent) - weigh(before, Presence::Lent);
+        if matches!(presence, Presence::Lent | Presence::Loose) {
+            self.astray.insert(worker);
+        } else {
+            self.astray.remove(&worker);
+        }
         if before == Presence::Loose {
-            self.queue.retain(|&(queued, _)| queued != worker);
+            self.queue.remove(&self.place[worker]);
         }
         before
     }
 
     fn enqueue(&mut self, now: Nanos, worker: usize, presence: Presence) {
         self.set(worker, presence);
-        self.queue.push_back((worker, now));
+        self.places += 1;
+        self.place[worker] = self.places;
+        self.queue.insert(self.places, (worker, now));
+        if presence == Presence::Back {
+            self.waiting.insert(self.places);
+        }
     }
 
     /// The first who waits to be woken, and since when.
     fn first_waiting(&self) -> Option<(usize, Nanos)> {
-        self.queue.iter().copied().find(|&(worker, _)| self.presence[worker] == Presence::Back)
+        self.waiting.first().map(|place| self.queue[place])
+    }
+
+    /// One who waits to be woken need not any more. It keeps its place in the queue.
+    fn loosen(&mut self, worker: usize) {
+        self.waiting.remove(&self.place[worker]);
+        self.presence[worker] = Presence::Loose;
+        self.astray.insert(worker);
+    }
+
+    /// Some of those who may run without a fund, from this number on and then from the first.
+    fn some_astray(&self, from: usize) -> Vec<usize> {
+        self.astray.range(from..).chain(self.astray.range(..from)).take(SPAN).copied().collect()
     }
 
     /// The next to be funded, and whether it waits to be woken.
     fn pop(&mut self) -> Option<(usize, bool)> {
-        let (worker, _) = self.queue.pop_front()?;
+        let (place, (worker, _)) = self.queue.pop_first()?;
+        self.waiting.remove(&place);
         let before = self.set(worker, Presence::Here);
         Some((worker, before == Presence::Back))
     }
@@ -92,6 +126,9 @@ impl Absences {
         std::iter::from_fn(|| self.pop()).filter(|&(_, waits)| waits).map(|(it, _)| it).collect()
     }
 }
+
+/// How many workers are looked at one after another at most, of each kind.
+pub(super) const SPAN: usize = 64;
 
 impl Policy {
     /// A worker is about to block in the program.
@@ -145,7 +182,7 @@ impl Policy {
     }
 
     /// What the funded workers and the lent ones do, as the system says. `still` is the answer
-    /// for one worker.
+    /// for one worker. Of more than [`SPAN`] each look takes the next ones.
     pub(crate) fn inspect(
         &mut self,
         now: Nanos,
@@ -153,21 +190,22 @@ impl Policy {
         out: &mut Orders,
     ) {
         let Some(detect) = self.knobs.detect else { return };
-        let (busy, first) = (self.all_busy(), detect / 2);
+        let (busy, first, from) = (self.all_busy(), detect / 2, self.inspect_from);
         let mut pause = (self.inspect_pause * 2).clamp(first, 10 * detect);
         let (mut blocked, mut starved) = (Vec::new(), false);
-        for worker in 0..self.workers {
+        for worker in self.roster.outsiders(from, if busy { SPAN } else { 0 }) {
+            self.inspect_from = worker + 1;
+            let stillness = still(worker);
+            if stillness != Stillness::Runs {
+                pause = first;
+            }
+            starved |= stillness == Stillness::Starves;
+            if stillness == Stillness::Blocked {
+                blocked.push(worker);
+            }
+        }
+        for worker in self.absences.some_astray(from) {
             match self.absences.presence[worker] {
-                Presence::Here if busy && self.runs(worker) => {
-                    let stillness = still(worker);
-                    if stillness != Stillness::Runs {
-                        pause = first;
-                    }
-                    starved |= stillness == Stillness::Starves;
-                    if stillness == Stillness::Blocked {
-                        blocked.push(worker);
-                    }
-                }
                 Presence::Lent => {
                     if matches!(still(worker), Stillness::Runs | Stillness::Dozes) {
                         self.tally.overcommits += 1;
@@ -223,8 +261,7 @@ impl Policy {
         while self.overdue().is_some_and(|at| at <= now)
             && let Some((worker, _)) = self.absences.first_waiting()
         {
-            // It keeps its place in the queue.
-            self.absences.presence[worker] = Presence::Loose;
+            self.absences.loosen(worker);
             self.tally.overcommits += 1;
             self.tally.loosened += 1;
             out.wake.push((worker, Wake::Loose));
@@ -291,7 +328,8 @@ impl Policy {
     }
 
     /// Whether a worker that is here is admitted.
-    pub(crate) fn runs(&self, worker: usize) -> bool {
+    #[cfg(test)]
+    pub(super) fn runs(&self, worker: usize) -> bool {
         self.roster.is_outside(worker)
     }
 

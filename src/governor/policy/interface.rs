@@ -84,7 +84,8 @@ pub(crate) struct Orders {
     /// Call every worker, by a job in the queue of each, to offer what funds it: whoever comes is
     /// to tell by [`Policy::called_to_offer`].
     pub(crate) offer: bool,
-    /// See every worker that [runs](Policy::runs) as it is now: the next probes are judged by what it does from here on.
+    /// See the [sample](Policy::sample) as it is now: the next probes are judged by what they do from
+    /// here on.
     pub(crate) survey: bool,
 }
 

@@ -64,7 +64,7 @@ impl Default for Knobs {
             hold: 20 * MILLISECOND,
             canary: 150 * MICROSECOND,
             window: MILLISECOND + MILLISECOND / 2,
-            backoff: (200 * MICROSECOND, 8 * MILLISECOND),
+            backoff: (200 * MICROSECOND, 4 * MILLISECOND),
             recheck: (50 * MICROSECOND, 4 * MILLISECOND),
             look: (500 * MICROSECOND, 4 * MILLISECOND),
             beat: (MILLISECOND, 18 * MILLISECOND + MILLISECOND / 2),

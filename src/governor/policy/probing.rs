@@ -65,8 +65,9 @@ impl Policy {
         let judged = match judged {
             // Whatever it did is over.
             _ if !self.called() => Judged::Quiet,
-            // Elsewhere the sleeps between the turns of a sweep would pass for jobs.
-            Judged::Slept if self.engaged > 0 => Judged::Active,
+            // Elsewhere the sleeps between the turns of a sweep would pass for jobs; and those that
+            // were woken for the probes of others, while tokens go back that are wanted.
+            Judged::Slept if self.engaged > 0 && !self.release.is_wanted() => Judged::Active,
             Judged::Slept => Judged::Quiet,
             judged => judged,
         };

@@ -19,12 +19,16 @@ pub(crate) struct Release {
     canary: Option<bool>,
     /// The funds at hand before tokens went back the last time.
     before: usize,
-    /// How often patience has doubled, since tokens were last seen to be wanted by others.
-    doublings: u32,
+    /// How often patience has doubled since tokens were last seen to be wanted by others, or, below
+    /// zero, has been halved because they were.
+    doublings: i32,
 }
 
 /// Doublings of the patience at most.
-const MOST: u32 = 2;
+const MOST: i32 = 2;
+
+/// Halvings at most, after which the time that workers are watched for is all that is waited.
+const LEAST: i32 = -2;
 
 /// Probes of one round that lie in the injector at once. More would wake more workers than run at
 /// once on a small machine, and none of them in time.
@@ -65,29 +69,39 @@ impl Release {
         true
     }
 
-    /// How long idle tokens are kept within a call, if it is `first` where others are known to
-    /// want them: giving back what nobody wants costs the next phase a worker until it is fetched,
+    /// How long idle tokens are kept within a call, if it is `first` at the beginning. Longer where
+    /// nobody is seen to want them, shorter where somebody is: giving back what nobody wants costs the next phase a worker until it is fetched,
     /// and to ask workers that prove busy costs them a moment.
     pub(crate) fn patience(&self, first: Nanos) -> Nanos {
-        first << self.doublings
+        if self.doublings < 0 { first >> -self.doublings } else { first << self.doublings }
     }
 
     /// A worker that was asked to give way proved busy.
     pub(crate) fn refuted(&mut self) {
-        self.doublings = (self.doublings + 1).min(MOST);
+        if self.doublings >= 0 {
+            self.doublings = (self.doublings + 1).min(MOST);
+        }
+    }
+
+    /// Whether others are known to take what goes back.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.round > 1 || self.doublings < 0
     }
 
     /// Tokens were not to be had, with so many funds at hand.
     pub(crate) fn missed(&mut self, funds: usize) {
         if funds < self.before {
-            self.doublings = 0;
+            self.doublings = self.doublings.min(0);
         }
     }
 
     /// Begins a round twice as large as the one before, of at most `spare` tokens.
     pub(crate) fn next_round(&mut self, spare: usize, funds: usize) {
         match self.canary.replace(false) {
-            Some(_) => self.doublings = 0,
+            // The first of this slack has been taken: others are short of tokens. Processes whose wide
+            // phases come in turn then pass them on sooner each time.
+            Some(_) if self.round == 1 => self.doublings = (self.doublings.min(1) - 1).max(LEAST),
+            Some(_) => {}
             None => self.before = funds,
         }
         self.round = (self.round * 2).clamp(1, spare);
@@ -152,7 +166,8 @@ mod tests {
             release.patience(5)
         };
         assert_eq!([slack(true), slack(true), slack(true)], [10, 20, 20]);
-        assert_eq!([slack(false), slack(true)], [5, 10], "somebody took one");
+        assert_eq!([slack(false), slack(false)], [5, 2], "somebody took one, and again");
+        assert_eq!([slack(true), slack(true)], [5, 10], "nobody did any more");
     }
 
     #[test]

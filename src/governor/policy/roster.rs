@@ -27,11 +27,8 @@ pub(crate) struct Roster {
     /// Since when each worker has been waiting without progress, over all its looks.
     waits: Vec<Option<Nanos>>,
     recheck: (Nanos, Nanos),
-    /// The workers that have started and are not parked, combined by exclusive or: where there
-    /// is one, this is its number.
-    outside: usize,
-    /// For each worker whether it is among those.
-    is_outside: Vec<bool>,
+    /// The workers that have started, are not parked and have not gone to block.
+    outside: BTreeSet<usize>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -52,8 +49,7 @@ impl Roster {
             nested: BTreeSet::new(),
             waits: vec![None; workers],
             recheck,
-            outside: 0,
-            is_outside: vec![false; workers],
+            outside: BTreeSet::new(),
         }
     }
 
@@ -64,18 +60,19 @@ impl Roster {
 
     /// A worker joins those who are not parked, or leaves them, to block in the program.
     pub(crate) fn step(&mut self, worker: usize) {
-        self.outside ^= worker;
-        self.is_outside[worker] = !self.is_outside[worker];
+        if !self.outside.remove(&worker) {
+            self.outside.insert(worker);
+        }
     }
 
     /// Whether a worker has started, is not parked and has not gone to block.
     pub(crate) fn is_outside(&self, worker: usize) -> bool {
-        self.is_outside[worker]
+        self.outside.contains(&worker)
     }
 
-    /// The only worker that has started and is not parked. Means nothing where there are others.
-    pub(crate) fn sole_outsider(&self) -> usize {
-        self.outside
+    /// Up to `most` of those, from this number on and then from the first.
+    pub(crate) fn outsiders(&self, from: usize, most: usize) -> impl Iterator<Item = usize> {
+        self.outside.range(from..).chain(self.outside.range(..from)).take(most).copied()
     }
 
     /// Number of parked workers.

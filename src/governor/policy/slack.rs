@@ -1,5 +1,6 @@
 //! What a slack pool does in time: look after parked workers, give idle tokens back, keep watch.
 
+use super::absence::SPAN;
 use super::{Nanos, Orders, Phase, Policy, Ran};
 use crate::jobserver::Market;
 
@@ -89,7 +90,7 @@ impl Policy {
         self.post(now, self.release.burst(0), out);
     }
 
-    /// Whether the next tick wants to [know](Self::counted) how many of the admitted workers have run
+    /// Whether the next tick wants to [know](Self::counted) how many of the [sample](Self::sample) have run
     /// since they were surveyed: idle tokens have been kept as long as they may be.
     pub(crate) fn counts(&self, now: Nanos) -> bool {
         self.phase == Phase::Slack
@@ -98,10 +99,16 @@ impl Policy {
             && now >= self.release_due().max(self.slack_since + self.knobs.hold)
     }
 
-    /// So many of the admitted workers have run for a moment at least. If that is half of them, the
-    /// pool is not idle: phases whose jobs wait, or are few, escape the probes.
+    /// The admitted workers that are surveyed and counted: all, or as many as can be looked at in a
+    /// moment. Of the others their next probes tell.
+    pub(crate) fn sample(&self) -> impl Iterator<Item = usize> {
+        self.roster.outsiders(0, SPAN)
+    }
+
+    /// So many of the [sample](Self::sample) have run for a moment at least. If that is half of them,
+    /// the pool is not idle: phases whose jobs wait, or are few, escape the probes.
     pub(crate) fn counted(&mut self, now: Nanos, active: usize) {
-        if 2 * active >= self.admitted && !self.draining {
+        if 2 * active >= self.sample().count() && !self.draining {
             self.touch(now);
         }
     }

@@ -606,7 +606,7 @@ fn calls_in_a_loop_do_not_move_the_deadline() {
     story.spread();
     story.beat(PLENTY, Ran::No);
     let _ = story.taken(PLENTY, 1, false);
-    let mut call = |story: &mut Story| {
+    let call = |story: &mut Story| {
         story.tell(Policy::leave);
         story.now += 3 * MICROSECOND;
         story.enter();
@@ -661,7 +661,7 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
 }
 
 proptest! {
-    /// Nobody is parked twice, nobody is lost, and the sole outsider is told right.
+    /// Nobody is parked twice, nobody is lost, and those who are not parked are told right.
     #[test]
     fn the_roster_knows_who_is_parked(moves in moves(), workers in 1_usize..12) {
         let mut roster = Roster::new(workers, Knobs::default().recheck);
@@ -684,9 +684,13 @@ proptest! {
                 (Move::ParkCold | Move::ParkNested, None) => {}
             }
             prop_assert_eq!(roster.len() + outside.len(), workers);
-            if let [sole] = outside[..] {
-                prop_assert_eq!(roster.sole_outsider(), sole);
-            }
+            let from = step % workers;
+            let mut told: Vec<_> = roster.outsiders(from, workers).collect();
+            let later = outside.iter().any(|&worker| worker >= from);
+            prop_assert_eq!(told.first().is_some_and(|&first| first >= from), later);
+            told.sort_unstable();
+            outside.sort_unstable();
+            prop_assert_eq!(&told, &outside);
         }
         outside.extend(roster.take_all());
         outside.sort_unstable();

@@ -4,7 +4,7 @@ use super::Nanos;
 use super::dice::Dice;
 use super::jobserver::Fund;
 use super::machine::Job;
-use super::worker::Mode;
+use super::worker::{Mode, Worker};
 use super::world::{Event, World};
 use crate::governor::policy::{Orders, Ran, Wake};
 use crate::jobserver::Market;
@@ -73,7 +73,8 @@ impl World {
         let (now, tells) = (self.now, self.tells);
         let home = &mut self.pools[pool];
         if survey && tells {
-            for worker in &mut home.workers {
+            for worker in home.policy.sample() {
+                let worker = &mut home.workers[worker];
                 worker.record.survey(worker.usage(now, false));
             }
         }
@@ -213,10 +214,9 @@ impl World {
         let (now, tells) = (self.now, self.tells);
         let home = &mut self.pools[pool];
         if home.policy.counts(now) {
-            let funded = home.workers.iter().filter(|worker| worker.funded);
-            let ran =
-                funded.filter(|worker| tells && worker.record.has_run(worker.usage(now, false)));
-            let active = ran.count();
+            let sample = home.policy.sample().map(|worker| &home.workers[worker]);
+            let ran = |worker: &&Worker| tells && worker.record.has_run(worker.usage(now, false));
+            let active = sample.filter(ran).count();
             home.policy.counted(now, active);
         }
     }

@@ -1,0 +1,66 @@
+//! All figures of one bench: printed as they are noted, and recorded in the end.
+
+use std::io;
+use std::ops::{Bound, RangeBounds};
+
+use crate::args::Options;
+use crate::csv::Table;
+use crate::figure::{COLUMNS, Figure};
+use crate::machine;
+
+/// Each bench is a crate of its own.
+const BENCH: &str = env!("CARGO_CRATE_NAME");
+
+#[derive(Debug, Default)]
+pub(crate) struct Figures(Vec<Figure>);
+
+impl Figures {
+    /// Prints a figure, and keeps it for the record. Its bound is a range, of which the ends belong
+    /// to it; `..` is none.
+    pub(crate) fn note(
+        &mut self,
+        name: impl Into<String>,
+        value: f64,
+        unit: &str,
+        bound: impl RangeBounds<f64>,
+    ) {
+        let figure = Figure {
+            bench: BENCH.to_owned(),
+            name: name.into(),
+            value,
+            unit: unit.to_owned(),
+            at_least: end(bound.start_bound()),
+            at_most: end(bound.end_bound()),
+        };
+        let lost = if figure.is_lost() { " LOST" } else { "" };
+        let (amount, bound) = (figure.amount(), figure.bound());
+        println!("{:64} {amount:>9} {unit:9} {bound}{lost}", figure.name);
+        self.0.push(figure);
+    }
+
+    /// Writes `<bench>.csv` into the folder of the record, if there is to be one.
+    pub(crate) fn record(&self, options: &Options) -> io::Result<()> {
+        let Some(folder) = options.record() else { return Ok(()) };
+        machine::describe(folder, options.quick)?;
+        let mut table = Table::new(&COLUMNS);
+        for figure in &self.0 {
+            let end = |end: Option<f64>| end.map_or(String::new(), |end| end.to_string());
+            table.line(&[
+                figure.bench.clone(),
+                figure.name.clone(),
+                figure.value.to_string(),
+                figure.unit.clone(),
+                end(figure.at_least),
+                end(figure.at_most),
+            ]);
+        }
+        table.write(folder, &format!("{BENCH}.csv"))
+    }
+}
+
+fn end(bound: Bound<&f64>) -> Option<f64> {
+    match bound {
+        Bound::Included(&end) | Bound::Excluded(&end) => Some(end),
+        Bound::Unbounded => None,
+    }
+}

@@ -1,0 +1,109 @@
+//! What a pool costs that needs nothing, told by Linux.
+
+use std::error::Error;
+use std::fs;
+use std::io;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rayon::prelude::*;
+use rayon_jobserver::{Jobserver, ThreadPoolBuilder};
+
+use crate::{WORKERS, leaf};
+
+/// How often a second the governor of a pool wakes whose funded workers all compute.
+pub(crate) fn busy(span: Duration) -> Result<f64, Box<dyn Error>> {
+    let jobserver = Jobserver::new(1);
+    jobserver.configure(&mut Command::new("true"))?;
+    let pool = ThreadPoolBuilder::new().num_threads(WORKERS).jobserver(jobserver).build()?;
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            pool.install(|| {
+                (0..1_000_000).into_par_iter().with_max_len(1).for_each(|_| {
+                    let begin = Instant::now();
+                    while !over.load(Ordering::Relaxed)
+                        && begin.elapsed() < Duration::from_millis(1)
+                    {
+                        std::hint::spin_loop();
+                    }
+                });
+            });
+        });
+        leaf(Duration::from_secs(1));
+        let governor = |thread: &str| thread.starts_with("rayon-governor");
+        let waits = || switches(governor, &["voluntary_ctxt_switches"]);
+        let waited = waits().and_then(|before| {
+            leaf(span);
+            Ok(waits()? - before)
+        });
+        over.store(true, Ordering::Relaxed);
+        Ok(waited? as f64 / span.as_secs_f64())
+    })
+}
+
+/// What the whole process costs while its global pool has nothing to do.
+#[derive(Debug)]
+pub(crate) struct Idle {
+    /// Percent of a core.
+    pub(crate) share: f64,
+    /// Context switches a second.
+    pub(crate) switches: f64,
+    /// Percent of a core that a thread costs which does nothing but wake as often: on a virtual
+    /// machine most of it is that.
+    pub(crate) timer: f64,
+}
+
+pub(crate) fn idle(span: Duration) -> io::Result<Idle> {
+    leaf(Duration::from_secs(1));
+    let (share, switches) = cost(span)?;
+    let over = AtomicBool::new(false);
+    let (with_timer, _) = thread::scope(|scope| {
+        let timer = scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                thread::park_timeout(Duration::from_micros(18_500));
+            }
+        });
+        let both = cost(span);
+        over.store(true, Ordering::Relaxed);
+        timer.thread().unpark();
+        both
+    })?;
+    Ok(Idle { share, switches, timer: with_timer - share })
+}
+
+/// The percentage of a core that the process uses, and its context switches a second.
+fn cost(span: Duration) -> io::Result<(f64, f64)> {
+    let kinds = ["voluntary_ctxt_switches", "nonvoluntary_ctxt_switches"];
+    let all = || switches(|_| true, &kinds);
+    let (cpu, before) = (cpu_time(), all()?);
+    leaf(span);
+    let (cpu, switches) = (cpu_time() - cpu, all()? - before);
+    let share = cpu.as_secs_f64() / span.as_secs_f64() * 100.0;
+    Ok((share, switches as f64 / span.as_secs_f64()))
+}
+
+fn cpu_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+/// Context switches so far of those threads of the process that have such names.
+fn switches(thread: impl Fn(&str) -> bool, kinds: &[&str]) -> io::Result<u64> {
+    let mut switches = 0;
+    for task in fs::read_dir("/proc/self/task")? {
+        let task = task?.path();
+        // A thread that has ended meanwhile has no files any more.
+        let Ok(name) = fs::read_to_string(task.join("comm")) else { continue };
+        let Ok(status) = fs::read_to_string(task.join("status")) else { continue };
+        if thread(&name) {
+            let lines = status.lines().filter_map(|line| line.split_once(':'));
+            let counts = lines.filter(|(name, _)| kinds.contains(name));
+            switches +=
+                counts.filter_map(|(_, count)| count.trim().parse::<u64>().ok()).sum::<u64>();
+        }
+    }
+    Ok(switches)
+}

@@ -1,0 +1,116 @@
+//! How soon tokens come back, workers are added, a bare broadcast ends; what an idle pool costs.
+//!
+//! `cargo bench --bench latency -- [--quick] [--record FOLDER] [FILTER...]` prints medians and worst
+//! cases of repeated trials. The tokens lie in a real pipe; a second connection stands for the other
+//! clients of the jobserver. A filter is for `back`, `growth`, `busy`, `broadcast` or `idle`.
+
+#[path = "../common/args.rs"]
+mod args;
+mod cost;
+#[path = "../common/csv.rs"]
+mod csv;
+#[path = "../common/figure.rs"]
+mod figure;
+#[path = "../common/figures.rs"]
+mod figures;
+#[path = "../common/machine.rs"]
+mod machine;
+#[path = "../common/times.rs"]
+mod times;
+mod trials;
+
+use std::error::Error;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use args::Options;
+use figures::Figures;
+use rayon_jobserver::{Jobserver, ThreadPoolBuilder};
+use trials::{Budget, Enter};
+
+const WORKERS: usize = 16;
+const TOKENS: usize = WORKERS - 1;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let options = Options::parse()?;
+    let mut figures = Figures::default();
+    let trials = if options.quick { 4 } else { 40 };
+    let mine = Jobserver::new(TOKENS);
+    let budget = Budget { others: second_connection(&mine)?, mine };
+
+    let builder = ThreadPoolBuilder::new().num_threads(WORKERS).jobserver(budget.mine.clone());
+    let pool = builder.detect_blocking(None).build()?;
+    let owned = |job: &(dyn Fn() + Sync)| pool.install(job);
+    if options.wants("back") {
+        tokens_back(&mut figures, "owned pool", &budget, &owned, trials);
+    }
+    if options.wants("growth") {
+        // Ten times as many, or a hundredth of them would be less than one.
+        let times = trials::growth(&budget, &owned, 10 * trials);
+        let what = "owned pool: from a token's release to a job on it";
+        figures.note(format!("{what}: median"), times.median(), "ms", ..=0.1);
+        figures.note(format!("{what}: 99th percentile"), times.at(0.99), "ms", ..=1.0);
+        figures.note(format!("{what}: worst"), times.worst(), "ms", ..);
+    }
+    drop(pool);
+    if options.wants("busy") {
+        let span = Duration::from_secs(if options.quick { 1 } else { 10 });
+        let rate = cost::busy(span)?;
+        let what = "owned pool with all funded workers busy: governor's wake-ups";
+        figures.note(what, rate, "a second", ..=20.0);
+    }
+
+    let builder = ThreadPoolBuilder::new().num_threads(WORKERS).jobserver(budget.mine.clone());
+    builder.detect_blocking(None).build_global()?;
+    let bare = |job: &(dyn Fn() + Sync)| rayon::scope(|_| job());
+    if options.wants("back") {
+        tokens_back(&mut figures, "bare calls", &budget, &bare, trials);
+    }
+    let all: Vec<_> = (0..TOKENS).map(|_| budget.others.acquire()).collect();
+    if options.wants("broadcast") {
+        let times = trials::bare_broadcast(trials);
+        let what = "bare broadcast over 16 workers without tokens";
+        figures.note(format!("{what}: median"), times.median(), "ms", ..);
+        figures.note(format!("{what}: worst"), times.worst(), "ms", ..=20.0);
+    }
+    if options.wants("idle") {
+        let span = Duration::from_secs(if options.quick { 1 } else { 5 });
+        let idle = cost::idle(span)?;
+        figures.note("idle global pool: part of a core", idle.share, "%", ..=0.2);
+        figures.note("idle global pool: context switches", idle.switches, "a second", ..=60.0);
+        let what = "a bare timer of 54 wake-ups a second: part of a core";
+        figures.note(what, idle.timer, "%", ..);
+    }
+    drop(all);
+    Ok(figures.record(&options)?)
+}
+
+/// A connection of its own to the same jobserver, as another process would have it.
+fn second_connection(jobserver: &Jobserver) -> Result<Jobserver, Box<dyn Error>> {
+    let mut child = Command::new("true");
+    jobserver.configure(&mut child)?;
+    let flags = child.get_envs().find_map(|(name, value)| {
+        if name == "CARGO_MAKEFLAGS" { value.map(ToOwned::to_owned) } else { None }
+    });
+    let flags = flags.ok_or("configure does not name the jobserver")?;
+    // SAFETY: no other thread runs yet that could read the environment.
+    unsafe { std::env::set_var("CARGO_MAKEFLAGS", flags) };
+    Ok(Jobserver::from_env()?.ok_or("the environment names no jobserver")?)
+}
+
+fn leaf(time: Duration) {
+    thread::sleep(time); // in place of a core
+}
+
+/// How soon a pool that is done has given all tokens back, whether somebody waits for them or not.
+fn tokens_back(figures: &mut Figures, who: &str, budget: &Budget, enter: Enter<'_>, trials: usize) {
+    let alone = trials::back_alone(budget, enter, trials);
+    let what = format!("{who}: all tokens back when nobody waits");
+    figures.note(format!("{what}: median"), alone.median(), "ms", ..);
+    figures.note(format!("{what}: worst"), alone.worst(), "ms", ..=50.0);
+    let waited = trials::back_to_waiter(budget, enter, trials);
+    let what = format!("{who}: all tokens back when somebody waits");
+    figures.note(format!("{what}: median"), waited.median(), "ms", ..=2.0);
+    figures.note(format!("{what}: worst"), waited.worst(), "ms", ..=2.0);
+}
