@@ -25,7 +25,7 @@ use program::{Program, Random};
 use rayon_jobserver::{Jobserver, ThreadPoolBuilder};
 
 const PER_POOL: u64 = 10;
-const POOLS: u64 = 100;
+const POOLS: u64 = 1_000;
 const QUICK_POOLS: u64 = 10;
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -32,7 +32,7 @@ pub(crate) fn busy(span: Duration) -> Result<f64, Box<dyn Error>> {
                 });
             });
         });
-        leaf(Duration::from_secs(1));
+        leaf(SECOND);
         let governor = |thread: &str| thread.starts_with("rayon-governor");
         let waits = || switches(governor, &["voluntary_ctxt_switches"]);
         let waited = waits().and_then(|before| {
@@ -56,31 +56,55 @@ pub(crate) struct Idle {
     pub(crate) timer: f64,
 }
 
-pub(crate) fn idle(span: Duration) -> io::Result<Idle> {
-    leaf(Duration::from_secs(1));
-    let (share, switches) = cost(span)?;
+/// Medians of so many seconds without that thread, each beside one with it: now and then the machine
+/// itself makes a second a good deal dearer.
+pub(crate) fn idle(seconds: usize) -> io::Result<Idle> {
+    leaf(SECOND);
+    let (mut shares, mut rates, mut timers) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..seconds {
+        let (share, switches) = cost(SECOND)?;
+        shares.push(share);
+        rates.push(switches);
+        timers.push(beside_a_timer()? - share);
+    }
+    let [share, switches, timer] = [shares, rates, timers].map(|mut seconds| {
+        seconds.sort_unstable_by(f64::total_cmp);
+        seconds[seconds.len() / 2]
+    });
+    Ok(Idle { share, switches, timer })
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+const TIMER: &str = "bare-timer";
+
+/// The percentage of a core that the process uses while one more thread wakes 54 times a second.
+fn beside_a_timer() -> io::Result<f64> {
     let over = AtomicBool::new(false);
-    let (with_timer, _) = thread::scope(|scope| {
-        let timer = scope.spawn(|| {
+    thread::scope(|scope| {
+        let timer = thread::Builder::new().name(TIMER.to_owned()).spawn_scoped(scope, || {
             while !over.load(Ordering::Relaxed) {
                 thread::park_timeout(Duration::from_micros(18_500));
             }
-        });
-        let both = cost(span);
+        })?;
+        let both = cost(SECOND);
         over.store(true, Ordering::Relaxed);
         timer.thread().unpark();
-        both
-    })?;
-    Ok(Idle { share, switches, timer: with_timer - share })
+        Ok(both?.0)
+    })
 }
 
 /// The percentage of a core that the process uses, and its context switches a second.
 fn cost(span: Duration) -> io::Result<(f64, f64)> {
     let kinds = ["voluntary_ctxt_switches", "nonvoluntary_ctxt_switches"];
-    let all = || switches(|_| true, &kinds);
-    let (cpu, before) = (cpu_time(), all()?);
+    // One that has ended may still be listed, or be so no more.
+    let all = || switches(|thread| thread.trim_end() != TIMER, &kinds);
+    // To look for the switches costs a millisecond itself.
+    let before = all()?;
+    let cpu = cpu_time();
     leaf(span);
-    let (cpu, switches) = (cpu_time() - cpu, all()? - before);
+    let cpu = cpu_time() - cpu;
+    let switches = all()? - before;
     let share = cpu.as_secs_f64() / span.as_secs_f64() * 100.0;
     Ok((share, switches as f64 / span.as_secs_f64()))
 }

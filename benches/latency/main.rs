@@ -75,8 +75,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         figures.note(format!("{what}: worst"), times.worst(), "ms", ..=20.0);
     }
     if options.wants("idle") {
-        let span = Duration::from_secs(if options.quick { 1 } else { 5 });
-        let idle = cost::idle(span)?;
+        let idle = cost::idle(if options.quick { 1 } else { 11 })?;
         figures.note("idle global pool: part of a core", idle.share, "%", ..=0.2);
         figures.note("idle global pool: context switches", idle.switches, "a second", ..=60.0);
         let what = "a bare timer of 54 wake-ups a second: part of a core";

@@ -1,4 +1,4 @@
-//! How fast idle tokens go back: one first, then, as long as each is taken, twice as many.
+//! How fast idle tokens go back: one first, then, as long as each is taken, four times as many.
 
 use super::Nanos;
 
@@ -95,7 +95,7 @@ impl Release {
         }
     }
 
-    /// Begins a round twice as large as the one before, of at most `spare` tokens.
+    /// Begins a round four times as large as the one before, of at most `spare` tokens.
     pub(crate) fn next_round(&mut self, spare: usize, funds: usize) {
         match self.canary.replace(false) {
             // The first of this slack has been taken: others are short of tokens. Processes whose wide
@@ -104,7 +104,7 @@ impl Release {
             Some(_) => {}
             None => self.before = funds,
         }
-        self.round = (self.round * 2).clamp(1, spare);
+        self.round = (self.round * 4).clamp(1, spare);
         self.pending = self.round;
     }
 

@@ -57,7 +57,10 @@ impl Policy {
             self.retire(now, out);
             return Verdict::Park;
         }
-        if let Some(warmer) = self.roster.take_warmer(worker) {
+        // A lookout is as good as any other, and one that is woken now would seem to have been called.
+        if (self.engaged > 0 || self.admitted > 1)
+            && let Some(warmer) = self.roster.take_warmer(worker)
+        {
             self.roster.park_cold(worker, self.epoch);
             self.waking += 1;
             out.wake.push((warmer, Wake::Work));
