@@ -138,6 +138,12 @@ impl ThreadPoolBuilder {
         Self::default()
     }
 
+    /// The names of the policy's durations, for benches.
+    #[cfg(tuning)]
+    pub fn knobs() -> Vec<&'static str> {
+        Knobs::default().named().into_iter().map(|(name, _)| name).collect()
+    }
+
     /// Builds a pool whose threads may borrow, for the duration of `with_pool`.
     ///
     /// `wrapper` is called on each thread and must call [`ThreadBuilder::run`].

@@ -80,7 +80,7 @@ pub(crate) enum Supply {
     Growing,
 }
 
-/// Groups that are bound otherwise than by the numbers of workers and tokens.
+/// Groups that are bound otherwise than by the numbers of workers and tokens, as the work names them.
 pub(crate) const GROWING: &str = "growing";
 const PHASES: &str = "phases";
 const IDLE: &str = "idle";

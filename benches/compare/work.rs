@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use crate::jobs::Jobs;
 use crate::leaf::Leaf;
-use crate::row::GROWING;
 
 /// Calls a section within a pool, from outside of it.
 pub(crate) type Enter<'a> = &'a (dyn Fn(&(dyn Fn() + Sync)) + Sync);
@@ -65,7 +64,7 @@ impl Kind {
             Kind::Scopes { .. } => "scopes",
             Kind::Hash | Kind::Parse => "real",
             Kind::Idle { .. } => "idle",
-            Kind::Growing { .. } => GROWING,
+            Kind::Growing { .. } => "growing",
         }
     }
 }

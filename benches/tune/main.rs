@@ -1,0 +1,182 @@
+//! What the policy's constants are worth: how rows of the comparison move when each halves and doubles.
+//!
+//! `RUSTFLAGS="--cfg tuning" cargo bench --bench tune --target-dir target/tuning -- [--quick]
+//! [--record FOLDER] [FILTER...]` prints a line for each constant, factor and row: the ratio to stock
+//! rayon, which runs the same work in the same round, and the tokens taken. A filter is for the name of
+//! a constant and the kind of work. Without that flag the library has nothing to set the constants by, and nothing is done.
+
+#[path = "../common/args.rs"]
+mod args;
+#[path = "../common/csv.rs"]
+mod csv;
+#[path = "../../examples/support/files.rs"]
+mod files;
+#[path = "../compare/input.rs"]
+mod input;
+#[path = "../compare/jobs.rs"]
+mod jobs;
+#[path = "../common/leaf.rs"]
+mod leaf;
+#[path = "../common/machine.rs"]
+mod machine;
+#[path = "../compare/on_stock.rs"]
+mod on_stock;
+#[path = "../compare/rows.rs"]
+mod rows;
+#[path = "../compare/settle.rs"]
+mod settle;
+#[path = "../common/stats.rs"]
+mod stats;
+#[path = "../compare/work.rs"]
+mod work;
+
+use std::error::Error;
+use std::process::Command;
+use std::time::Duration;
+
+use args::Options;
+use csv::Table;
+use jobs::Jobs;
+use leaf::Leaf;
+use rayon_jobserver::{Jobserver, ThreadPoolBuilder};
+use settle::settle;
+use stats::Quartiles;
+use work::{Scene, Work};
+
+const ROUNDS: usize = 9;
+const QUICK_ROUNDS: usize = 1;
+
+/// Rows that most constants matter to: parts of their names, and their shapes.
+const ROWS: [(&str, usize, usize); 7] = [
+    ("20 x join of 1 ms", 16, 1),
+    ("200 x section of 100µs", 16, 1),
+    ("20 x section of 1ms + gap", 16, 15),
+    ("60 x 200µs serial", 16, 15),
+    ("20 x 1ms serial", 64, 63),
+    ("10 x 3ms serial", 16, 3),
+    ("4 x scope", 64, 7),
+];
+
+/// The untouched policy.
+const NONE: &str = "none";
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let options = Options::parse()?;
+    if knobs().is_empty() {
+        println!("build it with RUSTFLAGS=\"--cfg tuning\"");
+        return Ok(());
+    }
+    let mut table = Table::new(&[
+        "knob", "factor", "work", "workers", "tokens", "round", "ms", "stock_ms", "taken",
+    ]);
+    let halved_and_doubled = knobs().into_iter().flat_map(|knob| [(knob, 0.5), (knob, 2.0)]);
+    for (knob, factor) in [(NONE, 1.0)].into_iter().chain(halved_and_doubled) {
+        for (name, workers, tokens) in ROWS {
+            let mut plans = rows::all().into_iter();
+            let is_meant = |plan: &rows::Plan| {
+                plan.work.name().starts_with(name) && plan.shapes.contains(&(workers, tokens))
+            };
+            let plan = plans.find(is_meant).ok_or_else(|| format!("no row {name}"))?;
+            // Where leaves sleep, nothing is detected.
+            let void = knob == "detect" && plan.work.leaf == Leaf::Sleep;
+            if void || !options.wants(&format!("{knob} {}", plan.work.kind.group())) {
+                continue;
+            }
+            let rounds = if options.quick { QUICK_ROUNDS } else { ROUNDS.min(plan.rounds) };
+            let samples = measure(&plan.work, (workers, tokens), (knob, factor), rounds)?;
+            print(&plan.work, (workers, tokens), (knob, factor), &samples);
+            for (round, sample) in samples.iter().enumerate() {
+                table.line(&[
+                    knob.to_owned(),
+                    factor.to_string(),
+                    plan.work.name(),
+                    workers.to_string(),
+                    tokens.to_string(),
+                    round.to_string(),
+                    format!("{:.4}", sample.ours),
+                    format!("{:.4}", sample.stock),
+                    sample.taken.to_string(),
+                ]);
+            }
+        }
+    }
+    if let Some(folder) = options.record() {
+        machine::describe(folder, options.quick)?;
+        table.write(folder, "tune.csv")?;
+    }
+    Ok(())
+}
+
+#[cfg(tuning)]
+fn knobs() -> Vec<&'static str> {
+    ThreadPoolBuilder::knobs()
+}
+
+#[cfg(not(tuning))]
+fn knobs() -> Vec<&'static str> {
+    Vec::new()
+}
+
+#[cfg(tuning)]
+fn tuned(builder: ThreadPoolBuilder, (knob, factor): (&str, f64)) -> ThreadPoolBuilder {
+    if knob == NONE { builder } else { builder.tuned(knob, factor) }
+}
+
+#[cfg(not(tuning))]
+fn tuned(builder: ThreadPoolBuilder, _: (&str, f64)) -> ThreadPoolBuilder {
+    builder
+}
+
+/// One round.
+struct Sample {
+    /// Milliseconds.
+    ours: f64,
+    stock: f64,
+    taken: u64,
+}
+
+fn measure(
+    work: &Work,
+    (workers, tokens): (usize, usize),
+    setting: (&str, f64),
+    rounds: usize,
+) -> Result<Vec<Sample>, Box<dyn Error>> {
+    let width = workers.min(tokens + 1);
+    let jobserver = Jobserver::new(tokens);
+    // A real pipe, as in a build.
+    jobserver.configure(&mut Command::new("true"))?;
+    let builder = ThreadPoolBuilder::new().num_threads(workers).jobserver(jobserver.clone());
+    let builder = tuned(builder, setting);
+    let ours = match work.leaf {
+        Leaf::Compute => builder.build()?,
+        Leaf::Sleep => builder.detect_blocking(None).build()?,
+    };
+    let stock = rayon::ThreadPoolBuilder::new().num_threads(width).build()?;
+    let run = |enter: work::Enter<'_>| {
+        settle();
+        let jobs = Jobs::new(work.leaf);
+        let time = on_stock::run(work, &Scene { width, jobs: &jobs, enter, grow: &|| () });
+        assert!(jobs.peak() <= Some(width), "more jobs at once than tokens and the own slot");
+        millis(time)
+    };
+    let round = || {
+        let on_stock = run(&|section| stock.install(section));
+        let before = jobserver.taken();
+        let on_ours = run(&|section| ours.install(section));
+        Sample { ours: on_ours, stock: on_stock, taken: jobserver.taken() - before }
+    };
+    // Once to warm caches and threads.
+    round();
+    Ok((0..rounds).map(|_| round()).collect())
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+fn print(work: &Work, shape: (usize, usize), (knob, factor): (&str, f64), samples: &[Sample]) {
+    let of = |value: fn(&Sample) -> f64| Quartiles::of(samples.iter().map(value)).median();
+    let ratio = of(|sample| sample.ours) / of(|sample| sample.stock);
+    let taken = of(|sample| sample.taken as f64);
+    println!("{knob:17} x {factor:3}: {ratio:6.3}, {taken:5.0} tokens: {} {shape:?}", work.name());
+}
