@@ -48,6 +48,10 @@ enum Phase {
     Slack,
 }
 
+/// So many workers a call wakes itself, beside the first; each costs it a few microseconds. The
+/// governor's thread wakes others, and would itself have to be woken for these.
+const AT_ONCE: usize = 3;
+
 /// The state of one pool.
 ///
 /// `admitted <= funds` holds between any two events.
@@ -240,7 +244,10 @@ impl Policy {
             Phase::Dormant => {
                 self.pressing = true;
                 if self.funds == 0 {
-                    out.take += 1;
+                    let at_once = self.resume.min(AT_ONCE);
+                    self.resume -= at_once;
+                    self.resuming = at_once > 0;
+                    out.take += 1 + at_once;
                 }
             }
             // The call may need more workers than are admitted. Calls may come by the thousand a

@@ -101,10 +101,9 @@ impl Growth {
         true
     }
 
-    /// The pool went idle: what was learnt about its width is but half as good.
+    /// The pool went idle. Of its width the next call makes use, until a worker finds nothing to do.
     pub(crate) fn forget(&mut self) {
         self.trial = false;
-        self.step = (self.step / 2).max(1);
         self.backoff = self.bounds.0;
         self.not_before = 0;
         self.asked = 0;

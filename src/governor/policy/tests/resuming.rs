@@ -1,0 +1,153 @@
+//! Stories of calls that follow each other: what a pool keeps, and what it fetches back at once.
+
+use super::*;
+
+/// Lets a pool of calls that are over give everything back and come to rest.
+fn rest(story: &mut Story) {
+    for _ in 0..1_000 {
+        if story.policy.phase == Phase::Dormant {
+            return;
+        }
+        story.beat(PLENTY, Ran::No);
+        while story.policy.probes > 0 {
+            let outside = (0..story.policy.workers).find(|&worker| story.policy.runs(worker));
+            let mut next = outside.map(|taker| story.taken(PLENTY, taker, false).1.wake);
+            while let Some(&(worker, Wake::Turn)) = next.as_ref().and_then(|woken| woken.first()) {
+                let turned = |policy: &mut Policy, now, out: &mut _| {
+                    policy.turned(now, PLENTY, worker, false, out)
+                };
+                next = Some(story.tell(turned).1.wake);
+            }
+            if let Some(&(_, Wake::Work)) = next.as_ref().and_then(|woken| woken.first()) {
+                story.resumed();
+            }
+        }
+    }
+    panic!("never at rest: {:?}", story.policy);
+}
+
+#[test]
+fn a_pool_that_was_wide_is_soon_as_wide_again() {
+    let mut story = Story::new(16, false, 16);
+    story.spread();
+    story.beat(PLENTY, Ran::No);
+    assert_eq!(story.policy.admitted(), 16);
+    while story.policy.probes > 0 {
+        let _ = story.taken(PLENTY, 3, false);
+    }
+    story.tell(Policy::leave);
+    rest(&mut story);
+    let before = story.now;
+    assert_eq!(story.enter().wake.len(), 4, "the caller itself wakes these");
+    (0..4).for_each(|_| story.resumed());
+    assert_eq!(story.beat(PLENTY, Ran::No).wake.len(), 12);
+    assert_eq!((story.now, story.policy.admitted()), (before, 16), "and the governor the others");
+
+    // This time they find nothing to do.
+    (0..12).for_each(|_| story.resumed());
+    story.tell(Policy::leave);
+    rest(&mut story);
+    assert_eq!(story.enter().wake.len(), 1, "which the next call heeds");
+}
+
+#[test]
+fn what_went_back_between_two_calls_is_fetched_at_once_if_it_still_lies_there() {
+    let mut story = Story::new(4, false, 4);
+    story.spread();
+    story.beat(PLENTY, Ran::No);
+    let _ = story.taken(PLENTY, 3, false);
+    story.tell(Policy::leave);
+    while story.funds == 0 {
+        for _ in 0..story.beat(DRY, Ran::No).posts {
+            let _ = story.taken(DRY, 2, false);
+        }
+    }
+    assert_eq!((story.policy.admitted(), story.funds), (3, 1), "the canary");
+    let before = story.now;
+    story.enter();
+    assert_eq!(woken(&story.beat(PLENTY, Ran::No)), [(2, Wake::Work)]);
+    assert_eq!((story.now, story.policy.admitted()), (before, 4));
+}
+
+#[test]
+fn an_added_worker_that_finds_nothing_is_kept_for_half_the_patience() {
+    let mut story = Story::new(2, false, 2);
+    story.spread();
+    let began = story.now;
+    let Verdict::Stay = story.taken(PLENTY, 0, false).0 else { panic!("no rival starves") };
+    assert_eq!(story.policy.tally().failed_trials, 1);
+    assert!(story.beat(DRY, Ran::No).survey, "first it is watched");
+    while story.beat(DRY, Ran::No).posts == 0 {}
+    let patience = Knobs::default().patience.1;
+    let kept = story.now - began;
+    assert!((patience / 2..patience).contains(&kept), "{kept}");
+}
+
+#[test]
+fn a_pool_of_phases_keeps_what_half_of_its_workers_use() {
+    let mut story = Story::new(4, false, 4);
+    story.spread();
+    story.beat(PLENTY, Ran::No);
+    let _ = story.taken(PLENTY, 3, false);
+    story.policy.release.refuted();
+    story.policy.release.refuted();
+    let (mut counts, hold) = (0, Knobs::default().hold);
+    while story.now < 10 * hold {
+        story.now = story.policy.deadline().expect("it has idle tokens").max(story.now);
+        if story.policy.counts(story.now) {
+            counts += 1;
+            let active = if counts < 3 { 2 } else { 1 };
+            story.policy.counted(story.now, active);
+        }
+        if story.beat(DRY, Ran::No).posts > 0 {
+            break;
+        }
+    }
+    assert_eq!(counts, 3, "with half of them active it went on");
+    assert!(story.now >= 3 * hold);
+    assert_eq!(story.policy.release.pending(), 3, "then all that can go");
+}
+
+#[test]
+fn calls_in_a_loop_do_not_move_the_deadline() {
+    let mut story = Story::new(2, false, 2);
+    story.spread();
+    story.beat(PLENTY, Ran::No);
+    let _ = story.taken(PLENTY, 1, false);
+    let call = |story: &mut Story| {
+        story.tell(Policy::leave);
+        story.now += 3 * MICROSECOND;
+        story.enter();
+        story.now += 20 * MICROSECOND;
+        story.policy.deadline()
+    };
+    (0..4).for_each(|_| _ = call(&mut story));
+    let patrol = call(&mut story);
+    (0..20).for_each(|_| assert_eq!(call(&mut story), patrol));
+    story.tell(Policy::leave);
+    let left = story.now;
+    let orders = story.beat(DRY, Ran::No);
+    assert_eq!((Some(story.now), orders.posts), (patrol, 0), "one look for nothing");
+    story.beat(DRY, Ran::No);
+    assert_eq!(story.now, left + Knobs::default().patience.0, "then just as after a single call");
+}
+
+#[test]
+fn whoever_worked_last_is_admitted_first_whoever_had_a_turn_since() {
+    let mut roster = Roster::new(4, Knobs::default().recheck);
+    (0..4).for_each(|worker| roster.join(worker));
+    (0..4).for_each(|worker| roster.park_cold(worker, 0));
+    assert_eq!(roster.take_best(), Some(3), "nobody has worked yet");
+    roster.park_cold(3, 1);
+    for worker in 0..3 {
+        assert_eq!(roster.take_stale(1), Some(worker));
+        roster.park_cold(worker, 1);
+    }
+    assert_eq!(roster.take_oldest(), Some(3), "for a turn, too");
+    assert_eq!(roster.take_warmer(3), None);
+    roster.park_cold(3, 1);
+    assert_eq!(roster.take_oldest(), Some(0));
+    assert_eq!(roster.take_warmer(0), Some(3));
+    roster.park_cold(0, 1);
+    assert_eq!(roster.take_best(), Some(2), "of those that never worked any will do");
+}
