@@ -35,13 +35,15 @@
 //!
 //! # Limits
 //!
-//! - **Busy workers are not stopped.** A token goes back when a worker has run out of work. A
-//!   process that is busy throughout keeps what it has.
+//! - **Busy workers are not stopped.** A token goes back when a worker has run out of work. A process
+//!   that is busy throughout offers one now and then, between two of its jobs: see
+//!   [`fair_share`].
 //! - **Blocked workers** give their tokens up only where they say so by [`blocking`] or [`Monitor`], or
 //!   where the kernel tells (Linux), after 10 ms. In the second case they run on when they wake, over
 //!   the budget, until the pool can pay for them: see [`Stats::overcommits`].
 //! - **Jobs that need several live workers**, such as those that meet at a barrier, get them in the
-//!   same way: 20 ms or less for each beyond the tokens, on Linux. Elsewhere they wait for ever, as in
+//!   same way: 20 ms or less for each beyond the tokens, on Linux, and with more than 64 tokens as much
+//!   again for each 64. Elsewhere they wait for ever, as in
 //!   stock rayon with fewer threads.
 //! - **Bare calls** into the global pool (`rayon::join` and all else that is not of this crate) are
 //!   noticed by a heartbeat. One worker takes them at once; others, and the copies of a
@@ -68,6 +70,7 @@
 //! |---|---|---|
 //! | [`jobserver`] | is new | a pool must know whose tokens it runs on; by default [`Jobserver::inherited`] |
 //! | [`detect_blocking`] | is new | a worker that waits for something that is no job needs no token |
+//! | [`fair_share`] | is new | a busy pool offers a token to others now and then |
 //! | [`num_threads`] | it is a cap | no more than tokens + 1 workers run at once; all threads are started |
 //! | [`thread_name`], [`stack_size`], [`spawn_handler`] | nothing | |
 //! | [`start_handler`] | nothing: every thread calls it as it starts | a worker waits for its token after the handler |
@@ -99,6 +102,7 @@
 //!
 //! [`jobserver`]: ThreadPoolBuilder::jobserver
 //! [`detect_blocking`]: ThreadPoolBuilder::detect_blocking
+//! [`fair_share`]: ThreadPoolBuilder::fair_share
 //! [`num_threads`]: ThreadPoolBuilder::num_threads
 //! [`thread_name`]: ThreadPoolBuilder::thread_name
 //! [`stack_size`]: ThreadPoolBuilder::stack_size

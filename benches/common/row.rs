@@ -135,12 +135,14 @@ impl Row {
     pub(crate) fn lost(&self) -> Vec<&'static str> {
         let (ours, fork) = (self.ratio(Contender::Ours), self.ratio(Contender::Fork));
         let [our_tokens, fork_tokens] = [Contender::Ours, Contender::Fork].map(|it| self.taken(it));
+        let each_once = (self.width() - 1) as f64;
         let bound = if self.group == IDLE { IDLE_BOUND } else { BOUND };
         let bounds = [
             ("stock", self.supply() != Supply::Growing && ours > bound),
             ("sized", self.supply() == Supply::Growing && ours > self.ratio(Contender::Sized)),
             ("fork", ours > 1.02 * fork),
-            ("tokens", self.is_of_phases() && our_tokens > fork_tokens / 10.0),
+            // To be as wide as stock rayon takes each token once.
+            ("tokens", self.is_of_phases() && our_tokens > each_once.max(fork_tokens / 10.0)),
             ("peak", self.peak(Contender::Ours) > Some(self.width())),
         ];
         bounds.into_iter().filter_map(|(bound, broken)| broken.then_some(bound)).collect()

@@ -25,8 +25,8 @@ const VIRTUAL: &[Shape] = &[(16, 15), (64, 63), (16, 1), (16, 3), (64, 7), (256,
 const GROWING: &[Shape] = &[(16, 15), (64, 63), (16, 3), (64, 7), (256, 31)];
 
 /// Rounds of runs that take tens of milliseconds, and of longer ones.
-const SHORT: usize = 25;
-const LONG: usize = 11;
+const SHORT: usize = 15;
+const LONG: usize = 9;
 
 const NONE: Duration = Duration::ZERO;
 

@@ -8,6 +8,9 @@ impl Policy {
     /// granted of what the pool wants (`asked` is then 0).
     pub(crate) fn supplied(&mut self, now: Nanos, asked: usize, got: usize, out: &mut Orders) {
         self.funds += got;
+        if asked > 0 && self.admitted > 0 {
+            self.release.fetched(got > 0);
+        }
         self.fund_returned(now, out);
         if self.funds > 0 && self.admitted == 0 && self.floor() == 1 && !self.ended {
             match self.roster.take_best() {

@@ -17,6 +17,8 @@ pub(crate) struct Release {
     /// Whether the tokens that went back in this slack lay untouched when last looked at, if any
     /// went back.
     canary: Option<bool>,
+    /// Tokens went back in an earlier slack, and nobody looked whether they were taken.
+    unsure: bool,
     /// The funds at hand before tokens went back the last time.
     before: usize,
     /// How often patience has doubled since tokens were last seen to be wanted by others, or, below
@@ -88,6 +90,13 @@ impl Release {
         self.round > 1 || self.doublings < 0
     }
 
+    /// Tokens were fetched after some had gone back: nobody had wanted those. Or there were none.
+    pub(crate) fn fetched(&mut self, any: bool) {
+        if std::mem::take(&mut self.unsure) && any {
+            self.doublings = (self.doublings + 1).min(MOST);
+        }
+    }
+
     /// Tokens were not to be had, with so many funds at hand.
     pub(crate) fn missed(&mut self, funds: usize) {
         if funds < self.before {
@@ -144,7 +153,8 @@ impl Release {
             self.doublings = (self.doublings + 1).min(MOST);
         }
         let Release { doublings, before, .. } = *self;
-        *self = Release { doublings, before, ..Release::default() };
+        let unsure = self.unsure || (self.given > 0 && self.canary == Some(false));
+        *self = Release { doublings, before, unsure, ..Release::default() };
     }
 }
 
@@ -168,6 +178,20 @@ mod tests {
         assert_eq!([slack(true), slack(true), slack(true)], [10, 20, 20]);
         assert_eq!([slack(false), slack(false)], [5, 2], "somebody took one, and again");
         assert_eq!([slack(true), slack(true)], [5, 10], "nobody did any more");
+    }
+
+    #[test]
+    fn patience_doubles_when_the_only_token_is_fetched_back() {
+        let mut release = Release::default();
+        let mut slack = |fetched: bool| {
+            release.next_round(1, 2);
+            release.gave();
+            release.reset();
+            release.fetched(fetched);
+            release.fetched(true);
+            release.patience(5)
+        };
+        assert_eq!([slack(true), slack(false), slack(true)], [10, 10, 20]);
     }
 
     #[test]

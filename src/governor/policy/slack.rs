@@ -42,7 +42,7 @@ impl Policy {
         let survey = if self.release.surveyed() { 0 } else { self.window() };
         let due = self.slack_since + self.patience();
         // An added worker that came between two jobs is given less time to find another one.
-        let failed = self.failed_at.map_or(due, |at| at + self.least_patience() / 2);
+        let failed = self.failed_at.map_or(due, |at| at + self.patience() / 2);
         (due.min(failed).saturating_sub(survey)).max(self.release.not_before())
     }
 

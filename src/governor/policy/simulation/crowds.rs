@@ -66,6 +66,7 @@ fn effort_among(processes: usize) -> u64 {
 #[test]
 fn a_thousand_processes_share_a_jobserver_at_no_more_effort_each() {
     let [few, many] = [10, 1_000].map(effort_among);
+    println!("steps of a governor, of a process among 10: {few}, among 1,000: {many}");
     assert!(many <= 2 * few, "{few} steps a process among 10, {many} among 1,000");
 }
 
