@@ -299,8 +299,9 @@ impl Policy {
         self.rival = market.rival_starving;
         self.patrol(now);
         if self.resume > 0 && self.phase != Phase::Dormant {
-            out.take += std::mem::take(&mut self.resume).min(self.roster.len());
-            self.resuming = true;
+            let resumed = std::mem::take(&mut self.resume).min(self.roster.len());
+            self.resuming = resumed > 0;
+            out.take += resumed;
         }
         self.let_loose(now, out);
         self.tend_lease(now, market, out);

@@ -18,7 +18,12 @@ impl Policy {
                     self.wake(now, worker, out);
                 }
                 // No thread has come up yet: the first that does finds the fund.
-                None if self.unborn > 0 => return,
+                None if self.unborn > 0 => {
+                    out.give += self.funds - 1;
+                    self.funds = 1;
+                    self.resuming = false;
+                    return;
+                }
                 // Everybody blocks.
                 None => {}
             }

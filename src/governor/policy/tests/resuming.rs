@@ -151,3 +151,13 @@ fn whoever_worked_last_is_admitted_first_whoever_had_a_turn_since() {
     roster.park_cold(0, 1);
     assert_eq!(roster.take_best(), Some(2), "of those that never worked any will do");
 }
+
+#[test]
+fn a_pool_whose_threads_are_yet_to_come_keeps_one_fund() {
+    let mut policy = Policy::new(3, false, Knobs::default());
+    let mut orders = Orders::default();
+    policy.enter(0, &mut orders);
+    policy.supplied(0, 3, 3, &mut orders);
+    assert_eq!((policy.funds(), orders.give), (1, 2));
+    assert_eq!(policy.started(1, 0), Verdict::Stay);
+}
