@@ -15,14 +15,14 @@ const MILLISECOND: Nanos = 1_000 * MICROSECOND;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Knobs {
     /// How long a probe must lie untaken before every admitted worker counts as busy. An awake
-    /// idle worker takes it within a few microseconds, one asleep in rayon within about 30. Set by
-    /// 100 joins of 0.2 ms: longer, and the second worker comes when a good part of them is over.
+    /// idle worker takes it within a few microseconds, one asleep in rayon within about 30: the
+    /// prototype's value, which no row moves clearly at half or twice of it.
     pub(crate) tau: Nanos,
     /// How long a pool must have been slack before it gives up a token that others may want:
     /// with no call known to be under way, and within one, where a serial phase may end any time.
     /// The first is what 2 ms from the last job to all tokens back leave room for (`latency`), and
-    /// how close calls must be to make a loop (`sections`); the second is set by the
-    /// phases with 3 ms of serial work.
+    /// how close calls must be to make a loop: at four times that, 50 sections of 0.5 ms on two
+    /// workers took 1.08 instead of 1.05 times stock rayon. The second is the prototype's.
     pub(crate) patience: (Nanos, Nanos),
     /// How long idle tokens may be kept while nobody else wants one: all are back within 50 ms of the
     /// last job (`latency`), and phases with 3 ms of serial work keep theirs.
@@ -39,8 +39,8 @@ pub(crate) struct Knobs {
     /// wide phase may begin after a long serial one: set by two processes of unlike phases, which
     /// took 1.14 times as long as perfect packing with 8 ms, and 1.11 times with 4 and with 2.
     pub(crate) backoff: (Nanos, Nanos),
-    /// Bounds of the pause between two looks of a parked nested worker at its latch, set by random
-    /// fork-join programs (`random`), of which none may be slower by 20 ms than on one thread.
+    /// Bounds of the pause between two looks of a parked nested worker at its latch: the prototype's.
+    /// `random` checks them: no fork-join program may be slower by 20 ms than on one thread.
     pub(crate) recheck: (Nanos, Nanos),
     /// First and longest pause between probes that look for saturation while some workers are
     /// idle and others parked. Within a call it is the first as long as tokens are to be had.
@@ -50,15 +50,15 @@ pub(crate) struct Knobs {
     /// below 60 context switches a second.
     pub(crate) beat: (Nanos, Nanos),
     /// How long a pool must have been slack before the parked workers get a turn each. Fifty times
-    /// that is how often they get one beside a stream of calls: set by 2,000 sections of 100 µs, of
-    /// which a sweep of 14 workers costs about a hundredth.
+    /// that is how often they get one beside a stream of calls. Without sweeps 2,000 sections of 100 µs
+    /// on 2 of 16 workers were faster by a few hundredths, hardly more than noise.
     pub(crate) sweep: Nanos,
     /// Sweeps of a slack pool beyond the first, each after twice as long a pause.
     pub(crate) resweeps: u32,
     /// How long after a probe the lookout is asleep again: several times what it takes it to find
-    /// nothing in rayon, or the probe itself would pass for a call (`latency`: context switches).
+    /// nothing in rayon, or the probe itself would pass for a call.
     pub(crate) settle: Nanos,
-    /// How often a busy pool offers tokens to others, if it must: set by the bench `share`.
+    /// How often a busy pool offers tokens to others, if it must. The bench `share` checks what comes of it.
     pub(crate) lease: Option<Pace>,
     /// How long a busy worker must have slept to count as blocked. It is looked for at half that
     /// pace where there is a suspect, else up to twenty times as slowly, so that a pool that

@@ -1,8 +1,8 @@
 //! Loops of calls, in which the pool's time is looked after at regular intervals instead of exactly.
 //!
 //! Each call that begins or ends moves the next deadline. To set a timer anew for that, from the
-//! thread that calls, costs up to 60 µs of a core on a virtual machine, by interrupts that come for
-//! nothing and by what they do to an idle core's polling: loops of sections of 16 and 100 µs were 1.1
+//! thread that calls, costs up to 60 µs of a core on a virtual machine, presumably by interrupts that
+//! come for nothing and by what they do to an idle core's polling: loops of sections of 16 and 100 µs were 1.1
 //! to 1.3 times as slow as stock rayon. A governor that wakes by itself once a millisecond costs a few
 //! hundredths. Where calls are longer than that timer is worth, it is set.
 

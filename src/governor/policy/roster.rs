@@ -14,8 +14,8 @@ pub(crate) struct Roster {
     /// decreases from front to back, so the workers that still wait for a turn are always in front.
     cold: BTreeMap<u64, Cold>,
     /// The same by when they last worked. A turn is no work: workers that went on where they last ran
-    /// find their caches, and a core each, while those that only had a turn since may all have had it
-    /// on the same core, where the kernel wakes them again.
+    /// find their caches, and presumably a core each, while those that only had a turn since may all
+    /// have had it on the same core, where the kernel wakes them again.
     warmth: BTreeSet<(u64, usize)>,
     /// Counts whoever parks.
     parked: u64,
