@@ -29,6 +29,8 @@ pub(crate) struct Absences {
     lent: usize,
     /// Those who may run without a fund: `Lent` or `Loose`.
     astray: BTreeSet<usize>,
+    /// Which of these are looked at next: from this number on.
+    astray_from: usize,
     /// Those who are to be funded before anybody else, `Back` or `Loose`, in the order in which they
     /// came, and since when.
     queue: BTreeMap<u64, (usize, Nanos)>,
@@ -46,6 +48,7 @@ impl Absences {
             count: 0,
             lent: 0,
             astray: BTreeSet::new(),
+            astray_from: 0,
             queue: BTreeMap::new(),
             waiting: BTreeSet::new(),
             place: vec![0; workers],
@@ -108,9 +111,13 @@ impl Absences {
         self.astray.insert(worker);
     }
 
-    /// Some of those who may run without a fund, from this number on and then from the first.
-    fn some_astray(&self, from: usize) -> Vec<usize> {
-        self.astray.range(from..).chain(self.astray.range(..from)).take(SPAN).copied().collect()
+    /// The next of those who may run without a fund, each in its turn however few are looked at.
+    fn next_astray(&mut self) -> Vec<usize> {
+        let from = self.astray_from;
+        let ahead = self.astray.range(from..).chain(self.astray.range(..from));
+        let next: Vec<_> = ahead.take(SPAN).copied().collect();
+        self.astray_from = next.last().map_or(0, |last| last + 1);
+        next
     }
 
     /// The next to be funded, and whether it waits to be woken.
@@ -204,7 +211,7 @@ impl Policy {
                 blocked.push(worker);
             }
         }
-        for worker in self.absences.some_astray(from) {
+        for worker in self.absences.next_astray() {
             match self.absences.presence[worker] {
                 Presence::Lent => {
                     if matches!(still(worker), Stillness::Runs | Stillness::Dozes) {

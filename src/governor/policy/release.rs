@@ -72,7 +72,8 @@ impl Release {
     }
 
     /// How long idle tokens are kept within a call, if it is `first` at the beginning. Longer where
-    /// nobody is seen to want them, shorter where somebody is: giving back what nobody wants costs the next phase a worker until it is fetched,
+    /// nobody is seen to want them, shorter where somebody is: giving back what nobody wants costs
+    /// the next phase a worker until it is fetched,
     /// and to ask workers that prove busy costs them a moment.
     pub(crate) fn patience(&self, first: Nanos) -> Nanos {
         if self.doublings < 0 { first >> -self.doublings } else { first << self.doublings }
