@@ -19,8 +19,10 @@ pub(crate) enum Contender {
     Stock,
     /// Stock rayon with as many threads as ours, of which only those are free that ours may run.
     Wide,
-    /// This crate.
+    /// This crate: a pool of the program's own.
     Ours,
+    /// This crate: the global pool, called by rayon's own functions, in a process of its own.
+    Bare,
     /// Stock rayon with a thread for each token that is free at the start, and one more.
     Sized,
     /// rustc's fork of rayon, driven by a proxy of the jobserver as rustc has it.
@@ -28,8 +30,14 @@ pub(crate) enum Contender {
 }
 
 impl Contender {
-    pub(crate) const ALL: [Contender; 5] =
-        [Contender::Stock, Contender::Wide, Contender::Ours, Contender::Sized, Contender::Fork];
+    pub(crate) const ALL: [Contender; 6] = [
+        Contender::Stock,
+        Contender::Wide,
+        Contender::Ours,
+        Contender::Bare,
+        Contender::Sized,
+        Contender::Fork,
+    ];
 
     /// As it is written in raw results and tables.
     pub(crate) fn name(self) -> &'static str {
@@ -37,6 +45,7 @@ impl Contender {
             Contender::Stock => "stock",
             Contender::Wide => "wide",
             Contender::Ours => "ours",
+            Contender::Bare => "bare",
             Contender::Sized => "sized",
             Contender::Fork => "fork",
         }
@@ -62,7 +71,7 @@ pub(crate) struct Row {
     pub(crate) workers: usize,
     pub(crate) tokens: usize,
     /// In the order of `Contender::ALL`.
-    pub(crate) samples: [Vec<Sample>; 5],
+    pub(crate) samples: [Vec<Sample>; 6],
 }
 
 /// Of the raw results: a line a sample.
@@ -137,13 +146,17 @@ impl Row {
         let [our_tokens, fork_tokens] = [Contender::Ours, Contender::Fork].map(|it| self.taken(it));
         let each_once = (self.width() - 1) as f64;
         let bound = if self.group == IDLE { IDLE_BOUND } else { BOUND };
+        let growing = self.supply() == Supply::Growing;
+        let bound = if growing { self.ratio(Contender::Sized) } else { bound };
         let bounds = [
-            ("stock", self.supply() != Supply::Growing && ours > bound),
-            ("sized", self.supply() == Supply::Growing && ours > self.ratio(Contender::Sized)),
+            ("stock", !growing && ours > bound),
+            ("sized", growing && ours > bound),
+            ("bare", self.ratio(Contender::Bare) > bound),
             ("fork", ours > 1.02 * fork),
             // To be as wide as stock rayon takes each token once.
             ("tokens", self.is_of_phases() && our_tokens > each_once.max(fork_tokens / 10.0)),
             ("peak", self.peak(Contender::Ours) > Some(self.width())),
+            ("peak of bare", self.peak(Contender::Bare) > Some(self.width())),
         ];
         bounds.into_iter().filter_map(|(bound, broken)| broken.then_some(bound)).collect()
     }

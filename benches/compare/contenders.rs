@@ -7,6 +7,7 @@ use jobserver::Client;
 use parking_lot::Mutex;
 use rayon_jobserver::{Jobserver, ThreadPool, ThreadPoolBuilder, Token};
 
+use crate::bare::Process;
 use crate::jobs::Jobs;
 use crate::leaf::Leaf;
 use crate::proxy::Proxy;
@@ -40,6 +41,9 @@ enum Runner {
     },
     Ours {
         pool: ThreadPool,
+    },
+    Bare {
+        process: Mutex<Process>,
     },
     Fork {
         pool: forked_rayon::ThreadPool,
@@ -76,7 +80,11 @@ impl Drop for Held {
 
 impl Pool {
     /// What runs the work of a row.
-    pub(crate) fn new(contender: Contender, row: &Row, leaf: Leaf) -> Result<Self, Box<dyn Error>> {
+    pub(crate) fn new(
+        contender: Contender,
+        row: &Row,
+        work: &Work,
+    ) -> Result<Self, Box<dyn Error>> {
         let client = Client::new(row.tokens)?;
         let width = row.width();
         let growing = row.supply() == Supply::Growing;
@@ -99,12 +107,16 @@ impl Pool {
                 let jobserver = Jobserver::from_client(client.clone());
                 let builder =
                     ThreadPoolBuilder::new().num_threads(row.workers).jobserver(jobserver);
-                let pool = match leaf {
+                let pool = match work.leaf {
                     Leaf::Compute => builder.build()?,
                     // It stands for a core that computes, and must not count as blocked.
                     Leaf::Sleep => builder.detect_blocking(None).build()?,
                 };
                 Runner::Ours { pool }
+            }
+            Contender::Bare => {
+                let process = Mutex::new(Process::start(&client, row, lent, work)?);
+                Runner::Bare { process }
             }
             Contender::Fork => {
                 let proxy = Arc::new(Proxy::new(client.clone())?);
@@ -121,10 +133,14 @@ impl Pool {
 
     /// Runs the work once.
     pub(crate) fn run(&self, work: &Work) -> Sample {
+        if let Runner::Bare { process } = &self.runner {
+            return process.lock().run().expect("it runs until it is told to end");
+        }
         let jobs = Jobs::new(work.leaf);
         let lent = match self.runner {
             // These look at the jobserver at the start or never.
             Runner::Stock { .. } | Runner::Wide { .. } | Runner::Sized { .. } => Vec::new(),
+            Runner::Bare { .. } => unreachable!("it runs elsewhere"),
             Runner::Ours { .. } | Runner::Fork { .. } => {
                 let lent = (0..self.lent).map(|_| self.client.acquire());
                 lent.map(|token| token.expect("a pipe of our own can be read")).collect()
@@ -139,6 +155,7 @@ impl Pool {
                 on_stock::run(work, &scene(&|section| pool.install(section)))
             }
             Runner::Ours { pool } => on_stock::run(work, &scene(&|section| pool.install(section))),
+            Runner::Bare { .. } => unreachable!("it runs elsewhere"),
             Runner::Fork { pool, .. } => {
                 on_fork::run(work, &scene(&|section| pool.install(section)))
             }
@@ -155,6 +172,7 @@ impl Pool {
     fn taken(&self) -> u64 {
         match &self.runner {
             Runner::Stock { .. } | Runner::Wide { .. } | Runner::Sized { .. } => 0,
+            Runner::Bare { .. } => unreachable!("it counts elsewhere"),
             Runner::Ours { pool } => pool.jobserver().taken(),
             Runner::Fork { proxy, .. } => proxy.taken(),
         }

@@ -29,6 +29,11 @@ impl Jobs {
         self.running.fetch_sub(1, Ordering::SeqCst);
     }
 
+    /// The serial part of something: nobody else is to run meanwhile, and it is not counted.
+    pub(crate) fn run_alone(&self, time: Duration) {
+        self.leaf.run_alone(time);
+    }
+
     pub(crate) fn peak(&self) -> Option<usize> {
         (self.leaf == Leaf::Sleep).then(|| self.peak.load(Ordering::SeqCst))
     }

@@ -1,4 +1,5 @@
-//! The same work on stock rayon, on ours, on a pool sized once, and on rustc's fork of rayon.
+//! The same work on stock rayon, on ours, own and global, on a pool sized once, and on rustc's fork
+//! of rayon.
 //!
 //! `cargo bench --bench compare -- [--quick] [--record FOLDER] [FILTER...]` prints a line a row:
 //! the quartiles of each contender's times in milliseconds, its ratio to stock, the tokens it took in
@@ -8,6 +9,7 @@
 
 #[path = "../common/args.rs"]
 mod args;
+mod bare;
 mod contenders;
 #[path = "../common/csv.rs"]
 mod csv;
@@ -42,6 +44,9 @@ use work::Work;
 const QUICK_ROUNDS: usize = 1;
 
 fn main() -> Result<(), Box<dyn Error>> {
+    if let Ok(task) = std::env::var(bare::SERVED) {
+        return bare::serve(&task);
+    }
     let options = Options::parse()?;
     let mut rows = Vec::new();
     for plan in rows::all() {
@@ -56,10 +61,11 @@ fn main() -> Result<(), Box<dyn Error>> {
             rows.push(row);
         }
     }
-    for contender in [Contender::Ours, Contender::Sized, Contender::Fork] {
+    for contender in [Contender::Ours, Contender::Bare, Contender::Sized, Contender::Fork] {
         let mean = row::mean_with_plenty(&rows, contender);
         println!("{} to stock with plenty of tokens, geometric mean: {mean:.3}", contender.name());
-        if contender == Contender::Ours && mean > row::MEAN_BOUND {
+        let bound = [Contender::Ours, Contender::Bare].contains(&contender);
+        if bound && mean > row::MEAN_BOUND {
             println!("    LOST: mean");
         }
     }
@@ -78,7 +84,7 @@ fn measure(
 ) -> Result<Row, Box<dyn Error>> {
     let group = work.kind.group().to_owned();
     let mut row = Row { group, work: work.name(), workers, tokens, samples: Default::default() };
-    let pool = |contender| Ok((contender, Pool::new(contender, &row, work.leaf)?));
+    let pool = |contender| Ok((contender, Pool::new(contender, &row, work)?));
     let mut pools: Vec<_> =
         Contender::ALL.into_iter().map(pool).collect::<Result<_, Box<dyn Error>>>()?;
     let run = |pool: &Pool| {

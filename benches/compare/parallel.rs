@@ -45,7 +45,7 @@ pub(crate) fn run(work: &Work, scene: &Scene<'_>) -> Duration {
         Kind::Phases { phases, serial, leaves, time } => timed(|| {
             enter(&|| {
                 for _ in 0..phases {
-                    jobs.run(serial);
+                    jobs.run_alone(serial);
                     wide(leaves * width, time, jobs);
                 }
             });

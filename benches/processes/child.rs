@@ -64,7 +64,7 @@ pub(crate) fn run(words: &str) -> Result<(), Box<dyn Error>> {
     let mut kept: Vec<Token> = Vec::new();
     match task.mode {
         Mode::Ours => {
-            let builder = ThreadPoolBuilder::new().num_threads(task.threads);
+            let builder = tuned(ThreadPoolBuilder::new().num_threads(task.threads));
             match task.leaf {
                 Leaf::Compute => builder.build_global()?,
                 // It stands for a core that computes, and must not count as blocked.
@@ -81,7 +81,7 @@ pub(crate) fn run(words: &str) -> Result<(), Box<dyn Error>> {
     let trace = Trace::new(Some(task.trace));
     rayon::scope(|_| {
         for _ in 0..phases.rounds {
-            trace.job(|| phases.leaf.run(phases.serial));
+            trace.job(|| phases.leaf.run_alone(phases.serial));
             let leaves = (0..phases.leaves).into_par_iter().with_max_len(1);
             leaves.for_each(|_| trace.job(|| phases.leaf.run(phases.time)));
         }
@@ -89,6 +89,23 @@ pub(crate) fn run(words: &str) -> Result<(), Box<dyn Error>> {
     drop(kept);
     println!("{} {}", jobserver.taken(), begin.elapsed().as_secs_f64() * 1e3);
     Ok(trace.finish()?)
+}
+
+/// With constants of the policy set by the environment, as `NAME=FACTOR` between commas.
+#[cfg(tuning)]
+fn tuned(builder: ThreadPoolBuilder) -> ThreadPoolBuilder {
+    let settings = std::env::var("BENCH_TUNED").unwrap_or_default();
+    settings.split(',').filter_map(|setting| setting.split_once('=')).fold(
+        builder,
+        |builder, (knob, factor)| {
+            builder.tuned(knob, factor.parse().expect("a factor is a number"))
+        },
+    )
+}
+
+#[cfg(not(tuning))]
+fn tuned(builder: ThreadPoolBuilder) -> ThreadPoolBuilder {
+    builder
 }
 
 fn stock(threads: usize) -> Result<(), Box<dyn Error>> {

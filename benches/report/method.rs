@@ -60,13 +60,17 @@ fn summary(Record { rows, packings, figures, .. }: &Record) -> String {
     lines.push(count("figures with a bound", lost));
     let columns = ["rows with", "all", "lost", "by which bound"];
     let mean = |who| format!("{:.3}", mean_with_plenty(rows, who));
-    let [ours, sized, fork] = [Contender::Ours, Contender::Sized, Contender::Fork].map(mean);
-    let broken = mean_with_plenty(rows, Contender::Ours) > MEAN_BOUND;
-    let verdict = if broken { "**lost**" } else { "kept" };
+    let [sized, fork] = [Contender::Sized, Contender::Fork].map(mean);
+    let verdict = |who| {
+        let broken = mean_with_plenty(rows, who) > MEAN_BOUND;
+        format!("{} ({})", mean(who), if broken { "**lost**" } else { "kept" })
+    };
+    let [ours, bare] = [Contender::Ours, Contender::Bare].map(verdict);
     format!(
         "{}\nThe geometric mean of all rows with a token for each worker is {ours} times stock rayon \
-         for ours (bound {MEAN_BOUND}: {verdict}), {fork} for the fork, and {sized} for a pool sized \
-         once, which is stock rayon itself there. A single row's bound is {BOUND}.\n",
+         for ours, and {bare} for ours as the global pool with bare calls; the bound is {MEAN_BOUND}. \
+         It is {fork} for the fork, and {sized} for a pool sized once, which is stock rayon itself \
+         there. A single row's bound is {BOUND}.\n",
         tables::table(&columns, lines)
     )
 }

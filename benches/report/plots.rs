@@ -42,7 +42,8 @@ pub(crate) fn draw(
         }
         Ok::<_, Box<dyn Error>>(())
     };
-    let contenders = [("ours", BLUE), ("sized at start", GREY), ("fork", ORANGE)];
+    let contenders =
+        [("ours", BLUE), ("ours, bare", SKY), ("sized at start", GREY), ("fork", ORANGE)];
     for (supply, file, title) in [
         (Supply::Plenty, "plenty.svg", "A token for each worker: times stock rayon"),
         (Supply::Starved, "starved.svg", "Fewer tokens than workers: times stock rayon"),
@@ -52,7 +53,7 @@ pub(crate) fn draw(
         plot(file, title, &contenders, crate::row::BOUND, lines.collect())?;
     }
     let lines = rows.iter().filter(|row| row.is_of_phases()).map(tokens);
-    let takers = [("ours", BLUE), ("fork", ORANGE)];
+    let takers = [("ours", BLUE), ("ours, bare", SKY), ("fork", ORANGE)];
     let title = "Phases: tokens taken in a run, for each that may be held";
     plot("tokens.svg", title, &takers, 1.0, lines.collect())?;
     let modes = [
@@ -71,7 +72,9 @@ fn times_stock(row: &Row) -> Line {
     let ratios = |who| Quartiles(row.quartiles(who).0.map(|millis| millis / stock));
     Line {
         name: format!("{} ({}, {})", row.work, row.workers, row.tokens),
-        points: [Contender::Ours, Contender::Sized, Contender::Fork].map(ratios).to_vec(),
+        points: [Contender::Ours, Contender::Bare, Contender::Sized, Contender::Fork]
+            .map(ratios)
+            .to_vec(),
     }
 }
 
@@ -79,7 +82,7 @@ fn tokens(row: &Row) -> Line {
     let held = (row.width() - 1) as f64;
     Line {
         name: format!("{} ({}, {})", row.work, row.workers, row.tokens),
-        points: [Contender::Ours, Contender::Fork]
+        points: [Contender::Ours, Contender::Bare, Contender::Fork]
             .map(|who| Quartiles([row.taken(who) / held; 3]))
             .to_vec(),
     }

@@ -30,32 +30,34 @@ fn losses(lost: &[&str]) -> String {
 
 /// Each contender's times, ratios, tokens and peaks.
 pub(crate) fn comparison<'a>(rows: impl IntoIterator<Item = &'a Row>) -> String {
-    use Contender::{Fork, Ours, Sized, Stock, Wide};
+    use Contender::{Bare, Fork, Ours, Sized, Stock, Wide};
     let columns = [
         "work",
         "n, k",
         "stock, ms",
         "wide, ms",
         "ours, ms",
+        "bare, ms",
         "sized, ms",
         "fork, ms",
         "wide",
         "ours",
+        "bare",
         "sized",
         "fork",
-        "tokens a run: ours / fork",
-        "at once: ours / fork",
+        "tokens a run: ours / bare / fork",
+        "at once: ours / bare / fork",
         "lost",
     ];
     let line = |row: &Row| {
         let mut cells = vec![row.work.clone(), format!("{}, {}", row.workers, row.tokens)];
-        cells.extend([Stock, Wide, Ours, Sized, Fork].map(|who| spread(row.quartiles(who))));
-        cells.extend([Wide, Ours, Sized, Fork].map(|who| format!("{:.3}", row.ratio(who))));
-        cells.push(format!("{:.1} / {:.1}", row.taken(Ours), row.taken(Fork)));
-        cells.push(match (row.peak(Ours), row.peak(Fork)) {
-            (Some(ours), Some(fork)) => format!("{ours} / {fork}"),
-            _ => String::new(),
-        });
+        cells.extend([Stock, Wide, Ours, Bare, Sized, Fork].map(|who| spread(row.quartiles(who))));
+        cells.extend([Wide, Ours, Bare, Sized, Fork].map(|who| format!("{:.3}", row.ratio(who))));
+        let takers = [Ours, Bare, Fork];
+        cells.push(takers.map(|who| format!("{:.1}", row.taken(who))).join(" / "));
+        let peaks: Option<Vec<_>> = takers.into_iter().map(|who| row.peak(who)).collect();
+        let peaks = peaks.unwrap_or_default().into_iter().map(|peak| peak.to_string());
+        cells.push(peaks.collect::<Vec<_>>().join(" / "));
         cells.push(losses(&row.lost()));
         cells
     };

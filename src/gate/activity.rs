@@ -16,6 +16,8 @@ pub(crate) struct Seat {
 struct State {
     clock: Option<system::Clock>,
     record: Record,
+    /// What its thread had used up when it was last asked whether it has stirred.
+    felt: Duration,
     still: Option<Still>,
 }
 
@@ -69,6 +71,14 @@ impl Seat {
     pub(crate) fn has_run(&self, now: Nanos) -> bool {
         let state = self.state.lock();
         state.usage(now).is_some_and(|usage| state.record.has_run(usage))
+    }
+
+    /// Whether the worker has run at all since this was last asked, from another thread; `None`: the
+    /// system does not tell.
+    pub(crate) fn has_stirred(&self) -> Option<bool> {
+        let mut state = self.state.lock();
+        let now = state.clock.as_ref()?.read()?;
+        Some(std::mem::replace(&mut state.felt, now) < now)
     }
 
     /// Whether the worker has slept for `detect` or longer; judged from another thread.

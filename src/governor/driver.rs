@@ -97,6 +97,11 @@ impl Governor {
             let active = policy.sample().filter(|&worker| self.seats[worker].has_run(now)).count();
             policy.counted(now, active);
         }
+        if policy.feels(now) {
+            let stirred = policy.sample().map(|worker| self.seats[worker].has_stirred());
+            let active = stirred.map(|stirred| stirred.map(usize::from)).sum();
+            policy.felt(now, active);
+        }
         let market = if policy.trades() { purse.market() } else { purse.rivals() };
         policy.tick(now, market, ran, orders);
         // An idle pool may keep the own slot as long as it likes, but not a token.

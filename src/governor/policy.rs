@@ -11,6 +11,7 @@ mod judge;
 mod knobs;
 mod lease;
 mod probing;
+mod pulse;
 mod release;
 mod rhythm;
 mod roster;
@@ -30,6 +31,7 @@ pub(crate) use interface::{Judged, Orders, Ran, Sighting, Stillness, Tally, Verd
 pub(crate) use judge::{Record, Usage};
 pub(crate) use knobs::{Knobs, Nanos};
 use lease::Lease;
+use pulse::Pulse;
 use release::Release;
 use rhythm::Rhythm;
 use roster::Roster;
@@ -114,6 +116,7 @@ pub(crate) struct Policy {
     /// The funds that were just ordered are for one more worker of a pool that is not saturated.
     exploring: bool,
     release: Release,
+    pulse: Pulse,
     lease: Lease,
     /// When the next probe is to be posted by itself, and the pause before the one after it.
     probe_at: Option<Nanos>,
@@ -184,6 +187,7 @@ impl Policy {
             lively: false,
             exploring: false,
             release: Release::default(),
+            pulse: Pulse::default(),
             lease: Lease::new(knobs.lease),
             probe_at: None,
             look: knobs.look.0,
@@ -235,7 +239,7 @@ impl Policy {
     pub(crate) fn enter(&mut self, now: Nanos, out: &mut Orders) {
         self.engaged += 1;
         self.resume = match self.phase {
-            Phase::Dormant => self.growth.step() - 1,
+            Phase::Dormant => self.growth.reached() - 1,
             Phase::Slack => self.release.given(),
             Phase::Listening { .. } | Phase::Saturated { .. } => 0,
         };
@@ -288,6 +292,7 @@ impl Policy {
     /// A worker that was woken to work runs.
     pub(crate) fn resumed(&mut self, now: Nanos) {
         self.waking = self.waking.saturating_sub(1);
+        self.rest(now);
         if let Phase::Listening { since } = &mut self.phase {
             *since = now;
         }
@@ -310,8 +315,9 @@ impl Policy {
             Phase::Listening { since } if self.probe_has_matured(now) => {
                 self.phase = Phase::Saturated { since };
                 self.release.reset();
+                self.quicken();
                 self.look = self.knobs.look.0;
-                self.growth.confirmed(now, self.workers);
+                self.growth.confirmed(now, self.admitted, self.workers);
                 self.grow(now, out);
             }
             Phase::Listening { .. } => {}
@@ -416,23 +422,26 @@ impl Policy {
     /// tokens go back, or while a lookout is but checked on: on a crowded machine they are slow to
     /// wake, and a pool that took them for busy would fetch tokens for nothing.
     fn tau(&self) -> Nanos {
-        let asleep = !self.called() || self.release.pending() > 0 || self.quiet_beats > 0;
+        let called = self.is_called() || (self.anchored && self.blind);
+        let checked_on = self.admitted == 1 && self.quiet_beats > 0;
+        let asleep = !called || self.release.pending() > 0 || checked_on;
         if asleep { 20 * self.knobs.tau } else { self.knobs.tau }
     }
 
     /// How long idle tokens are kept that others may want.
     fn patience(&self) -> Nanos {
-        if self.engaged > 0 {
-            self.release.patience(self.least_patience()).min(self.knobs.hold)
-        } else {
-            self.least_patience()
-        }
-    }
-
-    /// How long they are kept where others are known to want them.
-    fn least_patience(&self) -> Nanos {
         let (without, within) = self.knobs.patience;
-        if self.engaged > 0 { within } else { without }
+        if self.engaged > 0 {
+            self.release.patience(within).min(self.knobs.hold)
+        } else if self.is_called() {
+            // Of such calls the end is not announced either, and found out later.
+            self.release.patience(4 * without)
+        } else if self.is_silent() {
+            // Between two calls as well somebody may be waiting for the tokens.
+            self.release.patience(without).clamp(without, 3 * without)
+        } else {
+            without
+        }
     }
 
     /// Whether all that is left of the pool is one worker that must not be parked.
@@ -456,8 +465,9 @@ impl Policy {
         self.beat_at = now + self.beat;
     }
 
-    /// Plans the next look at the lookout, which has just run on our account.
+    /// Plans the next looks at workers that have just run on our account.
     fn watch_from(&mut self, now: Nanos) {
+        self.rest(now);
         // One that cannot be watched, or is asked whether its wait is over, is woken at every beat,
         // however soon it sleeps.
         let woken = self.blind || self.waiting;

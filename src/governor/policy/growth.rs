@@ -7,11 +7,13 @@ use super::Nanos;
 pub(crate) struct Growth {
     /// How many workers the next round adds.
     step: usize,
+    /// How many there were when all were last seen to be of use.
+    reached: usize,
     backoff: Nanos,
     bounds: (Nanos, Nanos),
     not_before: Nanos,
-    /// Whether workers were added that have not yet been seen to find work.
-    trial: bool,
+    /// Workers that were added and have not yet been seen to find work.
+    on_trial: usize,
     /// How many more workers could be of use, were there tokens.
     asked: usize,
     /// The pause after the next exploration, and when it may begin.
@@ -23,10 +25,11 @@ impl Growth {
     pub(crate) fn new(bounds: (Nanos, Nanos)) -> Self {
         Growth {
             step: 1,
+            reached: 1,
             backoff: bounds.0,
             bounds,
             not_before: 0,
-            trial: false,
+            on_trial: 0,
             asked: 0,
             explore_pause: bounds.0,
             explore_at: 0,
@@ -48,6 +51,11 @@ impl Growth {
     /// How many workers the next round would add.
     pub(crate) fn step(&self) -> usize {
         self.step
+    }
+
+    /// How many workers were of use the last time that all were.
+    pub(crate) fn reached(&self) -> usize {
+        self.reached
     }
 
     /// When the next round may begin; `None` while it waits for tokens instead.
@@ -75,15 +83,18 @@ impl Growth {
 
     /// Notes that workers were added and are on trial.
     pub(crate) fn started(&mut self, admitted: usize) {
-        self.trial = true;
+        self.on_trial += admitted;
         self.asked = self.asked.saturating_sub(admitted);
     }
 
-    /// The workers on trial are busy: the next round is twice as large and comes at once.
-    pub(crate) fn confirmed(&mut self, now: Nanos, workers: usize) {
-        if self.trial {
-            self.trial = false;
-            self.step = (self.step * 2).min(workers.max(1));
+    /// All that are `admitted` of the `workers` are busy, those on trial among them: the next round
+    /// comes at once and is twice as large, or as large as it takes to be as wide as before.
+    pub(crate) fn confirmed(&mut self, now: Nanos, admitted: usize, workers: usize) {
+        if self.on_trial > 0 {
+            self.on_trial = 0;
+            let more = self.reached.saturating_sub(admitted);
+            self.step = (self.step * 2).max(more).min(workers.max(1));
+            self.reached = self.reached.max(admitted);
             self.backoff = self.bounds.0;
             self.not_before = now;
         }
@@ -91,19 +102,28 @@ impl Growth {
 
     /// A worker found nothing to do. Says whether one was on trial.
     pub(crate) fn failed(&mut self, now: Nanos) -> bool {
-        if !self.trial {
+        if self.on_trial == 0 {
             return false;
         }
-        self.trial = false;
+        if self.on_trial > 1 {
+            // Not as wide as before.
+            self.reached = 1;
+        }
+        self.on_trial = 0;
         self.step = 1;
         self.not_before = now + self.backoff;
         self.backoff = (self.backoff * 2).min(self.bounds.1);
         true
     }
 
+    /// Idle workers were let go: whatever comes next may be narrow.
+    pub(crate) fn shrunk(&mut self) {
+        self.step = 1;
+    }
+
     /// The pool went idle. Of its width the next call makes use, until a worker finds nothing to do.
     pub(crate) fn forget(&mut self) {
-        self.trial = false;
+        self.on_trial = 0;
         self.backoff = self.bounds.0;
         self.not_before = 0;
         self.asked = 0;

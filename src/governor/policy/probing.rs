@@ -41,7 +41,9 @@ impl Policy {
         // Parked, a nested worker would itself need somebody to look after it.
         let spare = self.admitted > self.floor().max(usize::from(nested));
         let asked = self.release.pending() > 0;
-        let early = nested && now < self.slack_since + 4 * self.least_patience();
+        let (without, within) = self.knobs.patience;
+        let patience = if self.engaged > 0 { within } else { without };
+        let early = nested && now < self.slack_since + 4 * patience;
         if market.rival_starving || (spare && asked && judged == Judged::Quiet && !early) {
             self.give_up(now, worker, nested, out);
             return Verdict::Park;
@@ -68,6 +70,7 @@ impl Policy {
             // Elsewhere the sleeps between the turns of a sweep would pass for jobs; and those that
             // were woken for the probes of others, while tokens go back that are wanted.
             Judged::Slept if self.engaged > 0 && !self.release.is_wanted() => Judged::Active,
+            Judged::Slept if self.is_called() && self.probe_has_matured(now) => Judged::Active,
             Judged::Slept => Judged::Quiet,
             judged => judged,
         };
@@ -85,7 +88,7 @@ impl Policy {
                 }
                 self.touch(now);
             }
-            Judged::Unknown if worked && self.engaged > 0 => self.touch(now),
+            Judged::Unknown if worked && self.is_called() => self.touch(now),
             Judged::Unknown if self.probe_has_lain_long(now) => self.touch(now),
             Judged::Unknown if worked => {
                 // It may have run, or been woken in passing: enough for a sweep and a short delay.
@@ -108,6 +111,7 @@ impl Policy {
     /// An idle worker parks, and what funds it goes back.
     fn give_up(&mut self, now: Nanos, worker: usize, nested: bool, out: &mut Orders) {
         self.release.gave();
+        self.growth.shrunk();
         self.park(now, worker, nested);
         self.retire(now, out);
         let more = self.release.burst(self.probes);
@@ -155,7 +159,9 @@ impl Policy {
 
     /// Plans the next look of a slack pool for saturation, if there is anybody to add.
     pub(super) fn listen_later(&mut self, now: Nanos) {
-        if self.admitted > 1 && self.roster.len() > 0 && self.growth.asked() == 0 {
+        // Of a silent pool the pulse tells.
+        let felt = self.pulse_due().is_some();
+        if !felt && self.admitted > 1 && self.roster.len() > 0 && self.growth.asked() == 0 {
             self.probe_by(now + self.look);
             self.look = (self.look * 2).min(self.knobs.look.1);
         }

@@ -105,8 +105,8 @@ impl Release {
         }
     }
 
-    /// Begins a round four times as large as the one before, of at most `spare` tokens.
-    pub(crate) fn next_round(&mut self, spare: usize, funds: usize) {
+    /// Begins a round `times` as large as the one before, of at most `spare` tokens.
+    pub(crate) fn next_round(&mut self, times: usize, spare: usize, funds: usize) {
         match self.canary.replace(false) {
             // The first of this slack has been taken: others are short of tokens. Processes whose wide
             // phases come in turn then pass them on sooner each time.
@@ -114,7 +114,7 @@ impl Release {
             Some(_) => {}
             None => self.before = funds,
         }
-        self.round = (self.round * 4).clamp(1, spare);
+        self.round = self.round.saturating_mul(times).clamp(1, spare);
         self.pending = self.round;
     }
 
@@ -167,11 +167,11 @@ mod tests {
     fn patience_doubles_while_nobody_wants_what_goes_back() {
         let mut release = Release::default();
         let mut slack = |lies: bool| {
-            release.next_round(3, 4);
+            release.next_round(4, 3, 4);
             if lies {
                 release.postpone(7)
             } else {
-                release.next_round(2, 3)
+                release.next_round(4, 2, 3)
             }
             release.reset();
             release.patience(5)
@@ -185,7 +185,7 @@ mod tests {
     fn patience_doubles_when_the_only_token_is_fetched_back() {
         let mut release = Release::default();
         let mut slack = |fetched: bool| {
-            release.next_round(1, 2);
+            release.next_round(4, 1, 2);
             release.gave();
             release.reset();
             release.fetched(fetched);

@@ -4,6 +4,9 @@ use super::absence::SPAN;
 use super::{Nanos, Orders, Phase, Policy, Ran};
 use crate::jobserver::Market;
 
+/// A beat is so small a part of the time since the last activity.
+const PAUSES: Nanos = 16;
+
 impl Policy {
     pub(super) fn slack_deadline(&self) -> Option<Nanos> {
         let mut at = Nanos::MAX;
@@ -28,6 +31,9 @@ impl Policy {
         if self.admitted > self.floor() {
             consider(self.release_due());
         }
+        if let Some(pulse) = self.pulse_due() {
+            consider(pulse);
+        }
         if self.keeps_watch() {
             consider(self.beat_at);
         }
@@ -48,7 +54,7 @@ impl Policy {
 
     /// For how long the workers are watched, from the survey on, before idle tokens go back.
     fn window(&self) -> Nanos {
-        if self.engaged > 0 { self.knobs.window } else { 0 }
+        if self.is_called() && !self.release.is_wanted() { self.knobs.window } else { 0 }
     }
 
     /// What a slack pool does when its time has come.
@@ -75,14 +81,19 @@ impl Policy {
         self.growth.withdraw();
         if self.called() && self.release.survey(now + self.window().max(self.knobs.canary)) {
             out.survey = true;
-            return;
+            if !self.is_silent() || self.is_called() {
+                return;
+            }
+            // Nobody has run for a moment, as the pulse tells: no need to watch for it.
         }
         let spare = self.admitted - self.floor();
         let until = self.slack_since + self.knobs.hold;
         if self.draining || now >= until {
             self.release.everything(spare, self.funds);
         } else if market.contended() {
-            self.release.next_round(spare, self.funds);
+            // After a call, one that is taken tells enough.
+            let times = if self.is_called() { 4 } else { usize::MAX };
+            self.release.next_round(times, spare, self.funds);
         } else {
             self.release.postpone((now + self.knobs.patience.0).min(until));
             return;
@@ -102,7 +113,9 @@ impl Policy {
     /// The admitted workers that are surveyed and counted: all, or as many as can be looked at in a
     /// moment. Of the others their next probes tell.
     pub(crate) fn sample(&self) -> impl Iterator<Item = usize> {
-        self.roster.outsiders(0, SPAN)
+        // The thread that built the pool runs whatever it likes.
+        let stranger = self.adopted.then_some(0);
+        self.roster.outsiders(0, SPAN).filter(move |&worker| Some(worker) != stranger)
     }
 
     /// So many of the [sample](Self::sample) have run for a moment at least. If that is half of them,
@@ -121,6 +134,7 @@ impl Policy {
             Ran::Yes | Ran::Unknown => {
                 if ran == Ran::Yes {
                     self.touch(now);
+                    self.quicken();
                     self.broadcast = true;
                 } else {
                     self.beat = (self.beat * 2).min(self.knobs.beat.1);
@@ -130,7 +144,9 @@ impl Policy {
             }
             Ran::Unsettled => self.beat_at = now + self.beat,
             Ran::No => {
-                self.beat = (self.beat * 2).min(self.knobs.beat.1);
+                // So that a call after a pause waits no longer than a small part of that pause.
+                let (least, most) = self.knobs.beat;
+                self.beat = ((now - self.slack_since) / PAUSES).clamp(least, most);
                 self.beat_at = now + self.beat;
                 self.quiet_beats += 1;
                 if self.waiting || self.doubtful {

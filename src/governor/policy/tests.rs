@@ -555,7 +555,7 @@ proptest! {
         for helped in trials {
             growth.started(growth.step());
             if helped {
-                growth.confirmed(now, 64);
+                growth.confirmed(now, 1, 64);
             } else {
                 prop_assert!(growth.failed(now));
             }

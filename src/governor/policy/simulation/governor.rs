@@ -219,6 +219,16 @@ impl World {
             let active = sample.filter(ran).count();
             home.policy.counted(now, active);
         }
+        if home.policy.feels(now) {
+            let stirred = |worker: &mut Worker| {
+                let cpu = worker.usage(now, false).cpu;
+                std::mem::replace(&mut worker.felt, cpu) < cpu
+            };
+            let sample: Vec<_> = home.policy.sample().collect();
+            let workers = &mut home.workers;
+            let active = sample.into_iter().filter(|&worker| stirred(&mut workers[worker])).count();
+            home.policy.felt(now, tells.then_some(active));
+        }
     }
 
     /// As `Watch::look`.

@@ -67,6 +67,8 @@ pub(super) struct Worker {
     computing: Option<Nanos>,
     pub(super) sleeps: i64,
     pub(super) record: Record,
+    /// As in a `Seat`.
+    pub(super) felt: Nanos,
     /// Blocks in its program.
     pub(super) asleep_in_job: bool,
     /// Its fund was lent.
@@ -88,6 +90,7 @@ impl Worker {
             computing: None,
             sleeps: 0,
             record: Record::default(),
+            felt: 0,
             asleep_in_job: false,
             lent: false,
             still: None,
