@@ -65,7 +65,10 @@ impl Policy {
         if !std::mem::replace(&mut self.pulse.seen, true) {
             return;
         }
-        self.pulse.beats = active > 0;
+        let did = std::mem::replace(&mut self.pulse.beats, active > 0);
+        if did && active == 0 {
+            self.release.seen_enough();
+        }
         let added = self.roster.len() > 0 && self.growth.asked() == 0;
         if active > 1 && added && now >= self.last_post + self.look {
             // No longer a serial phase, or a worker that has not yet gone to sleep after a probe: then

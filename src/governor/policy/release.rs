@@ -71,6 +71,13 @@ impl Release {
         true
     }
 
+    /// There is nothing more to watch the workers for: idle tokens are looked at as soon as they are due.
+    pub(crate) fn seen_enough(&mut self) {
+        if self.canary.is_none() {
+            self.not_before = 0;
+        }
+    }
+
     /// How long idle tokens are kept within a call, if it is `first` at the beginning. Longer where
     /// nobody is seen to want them, shorter where somebody is: giving back what nobody wants costs
     /// the next phase a worker until it is fetched,

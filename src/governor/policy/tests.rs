@@ -2,6 +2,7 @@
 
 mod looking;
 mod resuming;
+mod silent;
 
 use proptest::prelude::*;
 

@@ -1,0 +1,93 @@
+//! Stories of a pool that is called by rayon's own functions, of which nobody tells it.
+
+use super::*;
+
+/// A pool of eight workers in a call that nobody announced, all of them admitted, just when one has
+/// found nothing more to do.
+fn serial() -> Story {
+    let mut story = Story::new(8, true, 8);
+    // The lookout runs: there is a call.
+    story.now += Knobs::default().beat.1;
+    story.beat(PLENTY, Ran::Yes);
+    for _ in 0..20 {
+        let woken = story.beat(PLENTY, Ran::No).wake.len();
+        (0..woken).for_each(|_| story.resumed());
+        if story.policy.admitted() == 8 && matches!(story.policy.phase, Phase::Saturated { .. }) {
+            break;
+        }
+    }
+    assert_eq!(story.policy.admitted(), 8, "{:?}", story.policy);
+    story.now += 10 * MILLISECOND;
+    let sighting = Sighting { worker: 3, nested: false, judged: Judged::Active };
+    story.tell(|policy, now, out| policy.taken(now, DRY, sighting, out));
+    assert_eq!(story.policy.phase, Phase::Slack);
+    story
+}
+
+/// How long it takes until a token is to go back, if so many workers are seen to run each time.
+fn until_release(story: &mut Story, active: usize) -> Nanos {
+    let begin = story.now;
+    for _ in 0..100 {
+        story.now = story.policy.deadline().expect("tokens are idle").max(story.now);
+        if story.policy.feels(story.now) {
+            let now = story.now;
+            story.policy.felt(now, Some(active));
+        }
+        if story.beat(DRY, Ran::No).posts > 0 {
+            return story.now - begin;
+        }
+    }
+    panic!("nothing goes back: {:?}", story.policy);
+}
+
+#[test]
+fn tokens_are_kept_in_a_serial_phase_and_go_back_soon_after_the_call() {
+    let (without, _) = Knobs::default().patience;
+    let after = until_release(&mut serial(), 0);
+    assert_eq!(after, without, "nobody runs any more");
+    let within = until_release(&mut serial(), 1);
+    assert_eq!(within, 4 * without, "somebody does");
+}
+
+#[test]
+fn workers_that_run_together_make_a_pool_look_for_saturation() {
+    let mut story = serial();
+    // One gives its token up and parks, so that there is somebody to add.
+    until_release(&mut story, 1);
+    let _ = story.taken(DRY, 5, false);
+    assert_eq!(story.policy.admitted(), 7);
+    let begin = story.now;
+    for _ in 0..4 {
+        story.now = story.policy.pulse_due().expect("it has a pulse");
+        let now = story.now;
+        story.policy.felt(now, Some(3));
+    }
+    assert!(story.policy.probe_at.is_some(), "it is no serial phase any more");
+    assert!(story.now <= begin + 3 * MILLISECOND);
+}
+
+#[test]
+fn a_system_that_does_not_tell_has_no_pulse() {
+    let mut story = serial();
+    let now = story.policy.pulse_due().expect("it has one until it is felt");
+    story.policy.felt(now, None);
+    assert_eq!(story.policy.pulse_due(), None);
+    assert!(!story.policy.is_called());
+}
+
+#[test]
+fn growth_that_helps_goes_on_to_the_width_it_once_had() {
+    let mut growth = Growth::new(Knobs::default().backoff);
+    for admitted in [2, 4, 8] {
+        growth.started(admitted / 2);
+        growth.confirmed(0, admitted, 64);
+    }
+    growth.shrunk();
+    assert_eq!(growth.step(), 1, "it may be narrow now");
+    growth.started(1);
+    growth.confirmed(0, 2, 64);
+    assert_eq!(growth.step(), 6, "it is not");
+    growth.started(6);
+    assert!(growth.failed(0));
+    assert_eq!((growth.step(), growth.reached()), (1, 1), "it is after all");
+}
