@@ -109,6 +109,12 @@ pub(crate) fn serve(words: &str) -> Result<(), Box<dyn Error>> {
     for ask in io::stdin().lines() {
         ask?;
         settle();
+        let enter = |section: &(dyn Fn() + Sync)| rayon::scope(|_| section());
+        if work.kind.is_of_memory() {
+            // The other processes have had the caches meanwhile.
+            let (jobs, grow) = (Jobs::new(work.leaf), || ());
+            on_stock::run(&work, &Scene { width, jobs: &jobs, enter: &enter, grow: &grow });
+        }
         if !matches!(work.kind, Kind::Idle { .. }) {
             awaken();
         }
@@ -116,7 +122,6 @@ pub(crate) fn serve(words: &str) -> Result<(), Box<dyn Error>> {
         let lent = (0..lent).map(|_| client.acquire()).collect::<Result<Vec<_>, _>>()?;
         let lent = Mutex::new(lent);
         let grow = || lent.lock().clear();
-        let enter = |section: &(dyn Fn() + Sync)| rayon::scope(|_| section());
         let before = jobserver.taken();
         let time = on_stock::run(&work, &Scene { width, jobs: &jobs, enter: &enter, grow: &grow });
         let taken = jobserver.taken() - before;
