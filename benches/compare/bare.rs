@@ -76,6 +76,11 @@ impl Drop for Process {
     }
 }
 
+/// Whether it goes through so much memory that it matters who did so before, and in which process.
+pub(crate) fn is_of_memory(work: &Work) -> bool {
+    matches!(work.kind, Kind::Sort { .. } | Kind::Reduce { .. } | Kind::Hash | Kind::Parse)
+}
+
 /// Calls the pool for as long as it takes until it must have noticed.
 ///
 /// Nobody tells it of a bare call, and after a long pause it looks every 18.5 ms. What that is worth
@@ -110,7 +115,7 @@ pub(crate) fn serve(words: &str) -> Result<(), Box<dyn Error>> {
         ask?;
         settle();
         let enter = |section: &(dyn Fn() + Sync)| rayon::scope(|_| section());
-        if work.kind.is_of_memory() {
+        if is_of_memory(&work) {
             // The other processes have had the caches meanwhile.
             let (jobs, grow) = (Jobs::new(work.leaf), || ());
             on_stock::run(&work, &Scene { width, jobs: &jobs, enter: &enter, grow: &grow });

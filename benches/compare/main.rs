@@ -102,7 +102,7 @@ fn measure(
         }
         for (contender, pool) in &pools {
             row.samples[*contender as usize].push(run(pool));
-            if *contender == Contender::Bare && work.kind.is_of_memory() {
+            if *contender == Contender::Bare && bare::is_of_memory(work) {
                 // Or whoever comes next in this process would pay for the caches that the other had.
                 spare.run(work);
             }

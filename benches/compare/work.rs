@@ -53,11 +53,6 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// Whether it goes through so much memory that it matters who did so before, and in which process.
-    pub(crate) fn is_of_memory(&self) -> bool {
-        matches!(self, Kind::Sort { .. } | Kind::Reduce { .. } | Kind::Hash | Kind::Parse)
-    }
-
     pub(crate) fn group(&self) -> &'static str {
         match self {
             Kind::Join { .. } => "join",
