@@ -73,12 +73,13 @@ impl Seat {
         state.usage(now).is_some_and(|usage| state.record.has_run(usage))
     }
 
-    /// Whether the worker has run at all since this was last asked, from another thread; `None`: the
-    /// system does not tell.
-    pub(crate) fn has_stirred(&self) -> Option<bool> {
+    /// What the worker has run since this was last asked, from another thread; `None`: the system does
+    /// not tell.
+    pub(crate) fn stirred(&self) -> Option<Nanos> {
         let mut state = self.state.lock();
         let now = state.clock.as_ref()?.read()?;
-        Some(std::mem::replace(&mut state.felt, now) < now)
+        let ran = now.saturating_sub(std::mem::replace(&mut state.felt, now));
+        Some(Nanos::try_from(ran.as_nanos()).unwrap_or(Nanos::MAX))
     }
 
     /// Whether the worker has slept for `detect` or longer; judged from another thread.
@@ -110,10 +111,6 @@ impl Seat {
             }
         }
     }
-
-    fn cpu(&self) -> Option<Duration> {
-        self.state.lock().clock.as_ref()?.read()
-    }
 }
 
 impl State {
@@ -123,11 +120,11 @@ impl State {
     }
 }
 
-/// Watches whether one worker runs at all.
+/// Watches how much one worker runs.
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
-    /// Whom it watches, and what that worker had used up at the last look.
-    seen: Option<(usize, Duration)>,
+    /// Whom it watches, and when it last looked.
+    seen: Option<(usize, Nanos)>,
 }
 
 impl Watch {
@@ -137,10 +134,11 @@ impl Watch {
     }
 
     /// Whether the worker has run since the last look.
-    pub(crate) fn look(&mut self, worker: usize, seat: &Seat) -> Ran {
-        let Some(now) = seat.cpu() else { return Ran::Unknown };
+    pub(crate) fn look(&mut self, now: Nanos, worker: usize, seat: &Seat) -> Ran {
+        let Some(ran) = seat.stirred() else { return Ran::Unknown };
         match self.seen.replace((worker, now)) {
-            Some(before) if before == (worker, now) => Ran::No,
+            Some((same, _)) if same == worker && ran == 0 => Ran::No,
+            Some((same, at)) if same == worker && 2 * ran >= now - at => Ran::Busy,
             Some((same, _)) if same == worker => Ran::Yes,
             _ => Ran::Unsettled,
         }

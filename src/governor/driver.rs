@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::alarm::Bed;
-use super::policy::{Nanos, Ran};
+use super::policy::{Felt, Nanos, Ran};
 use super::purse::Purse;
 use super::{Afterwards, Governor, Post, State};
 use crate::gate::depth::Errand;
@@ -85,7 +85,7 @@ impl Governor {
     fn tick(&self, state: &mut State, now: Nanos) -> Option<Fund> {
         let State { policy, orders, purse, watch, .. } = state;
         let ran = match policy.lookout() {
-            Some(worker) if policy.watches(now) => watch.look(worker, &self.seats[worker]),
+            Some(worker) if policy.watches(now) => watch.look(now, worker, &self.seats[worker]),
             _ => Ran::Unknown,
         };
         if let Some(detect) = self.detect
@@ -98,9 +98,11 @@ impl Governor {
             policy.counted(now, active);
         }
         if policy.feels(now) {
-            let stirred = policy.sample().map(|worker| self.seats[worker].has_stirred());
-            let active = stirred.map(|stirred| stirred.map(usize::from)).sum();
-            policy.felt(now, active);
+            let ran = |worker: usize| self.seats[worker].stirred();
+            let felt = policy
+                .sample()
+                .try_fold(Felt::default(), |felt, worker| Some(felt.and(ran(worker)?)));
+            policy.felt(now, felt);
         }
         let market = if policy.trades() { purse.market() } else { purse.rivals() };
         policy.tick(now, market, ran, orders);

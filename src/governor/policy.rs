@@ -31,6 +31,7 @@ pub(crate) use interface::{Judged, Orders, Ran, Sighting, Stillness, Tally, Verd
 pub(crate) use judge::{Record, Usage};
 pub(crate) use knobs::{Knobs, Nanos};
 use lease::Lease;
+pub(crate) use pulse::Felt;
 use pulse::Pulse;
 use release::Release;
 use rhythm::Rhythm;

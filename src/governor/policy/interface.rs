@@ -48,6 +48,8 @@ pub(crate) struct Sighting {
 /// Whether a pool's only admitted worker has run since the last beat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ran {
+    /// Most of the time.
+    Busy,
     Yes,
     No,
     /// The first beat after a probe, which itself makes the worker run: only the next one counts.

@@ -28,11 +28,13 @@ impl Policy {
         if let Some(resweep) = self.next_resweep() {
             consider(resweep);
         }
-        if self.admitted > self.floor() {
-            consider(self.release_due());
-        }
-        if let Some(pulse) = self.pulse_due() {
+        let pulse = self.pulse_due();
+        if let Some(pulse) = pulse {
             consider(pulse);
+        }
+        // As long as the pulse beats, its next look is soon enough.
+        if self.admitted > self.floor() && !(pulse.is_some() && self.is_called()) {
+            consider(self.release_due());
         }
         if self.keeps_watch() {
             consider(self.beat_at);
@@ -60,6 +62,7 @@ impl Policy {
     /// What a slack pool does when its time has come.
     pub(super) fn tend(&mut self, now: Nanos, market: Market, ran: Ran, out: &mut Orders) {
         self.plan_resweep(now);
+        self.grow_by_pulse(now, market, out);
         if market.rival_starving
             || self.sweep_is_due(now)
             || self.roster.next_look().is_some_and(|at| at <= now)
@@ -105,7 +108,7 @@ impl Policy {
     /// since they were surveyed: idle tokens have been kept as long as they may be.
     pub(crate) fn counts(&self, now: Nanos) -> bool {
         self.phase == Phase::Slack
-            && self.engaged > 0
+            && self.is_called()
             && self.release.surveyed()
             && now >= self.release_due().max(self.slack_since + self.knobs.hold)
     }
@@ -131,6 +134,12 @@ impl Policy {
         self.growth.withdraw();
         self.blind = ran == Ran::Unknown;
         match ran {
+            Ran::Busy => {
+                self.touch(now);
+                self.quicken();
+                self.resume_silently(out);
+                self.post(now, 1, out);
+            }
             Ran::Yes | Ran::Unknown => {
                 if ran == Ran::Yes {
                     self.touch(now);

@@ -6,7 +6,7 @@ use super::jobserver::Fund;
 use super::machine::Job;
 use super::worker::{Mode, Worker};
 use super::world::{Event, World};
-use crate::governor::policy::{Orders, Ran, Wake};
+use crate::governor::policy::{Felt, Orders, Ran, Wake};
 use crate::jobserver::Market;
 
 /// The governor's thread of a pool.
@@ -24,7 +24,7 @@ pub(super) struct GovernorThread {
     next: Option<Nanos>,
     ring: u64,
     nudged: bool,
-    /// Run time of which worker it saw at its last look.
+    /// Which worker it last looked at, and when.
     watched: Option<(usize, Nanos)>,
     pub(super) rounds: u64,
     pub(super) over: bool,
@@ -220,14 +220,10 @@ impl World {
             home.policy.counted(now, active);
         }
         if home.policy.feels(now) {
-            let stirred = |worker: &mut Worker| {
-                let cpu = worker.usage(now, false).cpu;
-                std::mem::replace(&mut worker.felt, cpu) < cpu
-            };
             let sample: Vec<_> = home.policy.sample().collect();
-            let workers = &mut home.workers;
-            let active = sample.into_iter().filter(|&worker| stirred(&mut workers[worker])).count();
-            home.policy.felt(now, tells.then_some(active));
+            let ran = sample.into_iter().map(|worker| home.workers[worker].stirred(now));
+            let felt = ran.fold(Felt::default(), Felt::and);
+            home.policy.felt(now, tells.then_some(felt));
         }
     }
 
@@ -241,10 +237,11 @@ impl World {
         if !self.tells {
             return Ran::Unknown;
         }
-        let cpu = home.workers[worker].usage(now, false).cpu;
-        match home.governor.watched.replace((worker, cpu)) {
-            Some(before) if before == (worker, cpu) => Ran::No,
-            Some((before, _)) if before == worker => Ran::Yes,
+        let ran = home.workers[worker].stirred(now);
+        match home.governor.watched.replace((worker, now)) {
+            Some((same, _)) if same == worker && ran == 0 => Ran::No,
+            Some((same, at)) if same == worker && 2 * ran >= now - at => Ran::Busy,
+            Some((same, _)) if same == worker => Ran::Yes,
             _ => Ran::Unsettled,
         }
     }

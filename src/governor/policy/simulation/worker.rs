@@ -103,6 +103,12 @@ impl Worker {
         Usage { at: now, cpu: self.cpu + running, sleeps: itself.then_some(self.sleeps) }
     }
 
+    /// What it has run since this was last asked.
+    pub(super) fn stirred(&mut self, now: Nanos) -> Nanos {
+        let cpu = self.usage(now, false).cpu;
+        cpu - std::mem::replace(&mut self.felt, cpu)
+    }
+
     /// Whether it is free to run jobs and has none.
     pub(super) fn is_idle(&self) -> bool {
         self.funded && self.looks.is_some()

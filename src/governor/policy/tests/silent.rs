@@ -24,6 +24,11 @@ fn serial() -> Story {
     story
 }
 
+/// So many workers have run for a moment.
+fn felt(active: usize) -> Felt {
+    Felt { active, most: 1, least: 0 }
+}
+
 /// How long it takes until a token is to go back, if so many workers are seen to run each time.
 fn until_release(story: &mut Story, active: usize) -> Nanos {
     let begin = story.now;
@@ -31,7 +36,7 @@ fn until_release(story: &mut Story, active: usize) -> Nanos {
         story.now = story.policy.deadline().expect("tokens are idle").max(story.now);
         if story.policy.feels(story.now) {
             let now = story.now;
-            story.policy.felt(now, Some(active));
+            story.policy.felt(now, Some(felt(active)));
         }
         if story.beat(DRY, Ran::No).posts > 0 {
             return story.now - begin;
@@ -60,7 +65,7 @@ fn workers_that_run_together_make_a_pool_look_for_saturation() {
     for _ in 0..4 {
         story.now = story.policy.pulse_due().expect("it has a pulse");
         let now = story.now;
-        story.policy.felt(now, Some(3));
+        story.policy.felt(now, Some(felt(3)));
     }
     assert!(story.policy.probe_at.is_some(), "it is no serial phase any more");
     assert!(story.now <= begin + 3 * MILLISECOND);
