@@ -43,6 +43,8 @@ pub(super) struct Pulse {
     at: Nanos,
     /// The pause between the two, in units of the shortest.
     pause: Nanos,
+    /// When half of the workers were last seen to have run.
+    wide_at: Option<Nanos>,
     /// By then every worker had run for most of the time.
     full: bool,
 }
@@ -110,6 +112,9 @@ impl Policy {
         if did && active == 0 {
             self.release.seen_enough();
         }
+        if active > 1 && 2 * active >= self.sample().count() {
+            self.pulse.wide_at = Some(now);
+        }
         self.pulse.full = 2 * least >= elapsed;
         if self.pulse.full {
             self.growth.confirmed(now, self.admitted, self.workers);
@@ -121,6 +126,13 @@ impl Policy {
             self.probe_by(now);
             self.look = (self.look * 2).min(self.knobs.look.1);
         }
+    }
+
+    /// Whether half of the workers of a silent pool have run not long ago: it is one of phases that
+    /// escape the probes, not an idle one.
+    pub(super) fn was_wide(&self, now: Nanos) -> bool {
+        let lately = |at: Nanos| now < at + self.knobs.hold / 2;
+        self.is_silent() && !self.draining && self.pulse.wide_at.is_some_and(lately)
     }
 
     /// Adds workers to a pool whose workers are all seen to be busy, though each of them may have a moment

@@ -91,6 +91,10 @@ impl Policy {
         }
         let spare = self.admitted - self.floor();
         let until = self.slack_since + self.knobs.hold;
+        if now >= until && self.was_wide(now) {
+            self.touch(now);
+            return;
+        }
         if self.draining || now >= until {
             self.release.everything(spare, self.funds);
         } else if market.contended() {
@@ -108,7 +112,7 @@ impl Policy {
     /// since they were surveyed: idle tokens have been kept as long as they may be.
     pub(crate) fn counts(&self, now: Nanos) -> bool {
         self.phase == Phase::Slack
-            && self.is_called()
+            && self.engaged > 0
             && self.release.surveyed()
             && now >= self.release_due().max(self.slack_since + self.knobs.hold)
     }
