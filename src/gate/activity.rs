@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::governor::policy::{Judged, Nanos, Ran, Record, Stillness, Usage};
+use crate::governor::policy::{Judged, LATE, Nanos, Ran, Record, Stillness, Usage};
 
 /// What is known of one worker's thread.
 #[derive(Debug, Default)]
@@ -18,6 +18,8 @@ struct State {
     record: Record,
     /// What its thread had used up when it was last asked whether it has stirred.
     felt: Duration,
+    /// How long its thread had waited for a core when that was last looked at.
+    waited: Option<Duration>,
     still: Option<Still>,
 }
 
@@ -37,7 +39,10 @@ const LOOKS: u32 = 2;
 impl Seat {
     /// The current thread is this worker's.
     pub(crate) fn occupy(&self, now: Nanos) {
-        self.state.lock().clock = system::Clock::of_this_thread();
+        let mut state = self.state.lock();
+        state.clock = system::Clock::of_this_thread();
+        state.waited = system::waited();
+        drop(state);
         self.survey(now);
     }
 
@@ -49,6 +54,22 @@ impl Seat {
             // Where the system does not tell, a probe taken must do for a sign of idleness.
             None => Judged::Quiet,
         }
+    }
+
+    /// Whether the worker, on whose thread this is called, was in a job for most of the time that the
+    /// probe it took has lain: rayon wakes an idle one for it, and it did not wait for a core.
+    pub(crate) fn is_late(&self, lain: Nanos) -> bool {
+        if lain < LATE {
+            return false;
+        }
+        let mut state = self.state.lock();
+        let Some(waited) = system::waited() else { return false };
+        // Of the wait it is not known when it was: all of it may have been just now.
+        let lately = |before| waited.saturating_sub(before) + Duration::from_nanos(LATE);
+        state
+            .waited
+            .replace(waited)
+            .is_some_and(|before| lately(before).as_nanos() <= u128::from(lain))
     }
 
     /// The worker, on whose thread this is called, is admitted anew.
@@ -195,6 +216,12 @@ mod system {
         }
     }
 
+    /// How long the current thread has been ready to run but did not, for want of a core.
+    pub(super) fn waited() -> Option<Duration> {
+        let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+        Some(Duration::from_nanos(told.split_whitespace().nth(1)?.parse().ok()?))
+    }
+
     /// How often the current thread has gone to sleep.
     pub(super) fn sleeps() -> Option<i64> {
         let mut usage = MaybeUninit::<libc::rusage>::uninit();
@@ -227,6 +254,10 @@ mod system {
         pub(super) fn sleeps(&self) -> bool {
             match self.0 {}
         }
+    }
+
+    pub(super) fn waited() -> Option<Duration> {
+        None
     }
 
     pub(super) fn sleeps() -> Option<i64> {

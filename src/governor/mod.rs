@@ -9,7 +9,7 @@ mod purse;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use crossbeam_utils::CachePadded;
@@ -45,6 +45,8 @@ pub(crate) struct Governor {
     /// In a forked child nothing here is touched, the lock least of all.
     home: Home,
     alarm: Alarm,
+    /// When the last probe was posted.
+    posted: AtomicU64,
     /// A rival starves: look at the market although no deadline has come.
     nudged: AtomicBool,
     born: Instant,
@@ -105,6 +107,7 @@ impl Governor {
             ledger: Arc::clone(ledger),
             home: ledger.home(),
             alarm,
+            posted: AtomicU64::new(0),
             nudged: AtomicBool::new(false),
             born: Instant::now(),
             detect: knobs.detect,
@@ -299,8 +302,11 @@ impl Attendant for Governor {
 
     fn probe_taken(&self, depth: Option<usize>) {
         let worker = rayon_core::current_thread_index().expect("only workers run jobs");
-        let judged = self.seats[worker].judge_self(self.now());
-        let sighting = Sighting { worker, nested: depth::is_nested(Errand::Probe, depth), judged };
+        let (now, seat) = (self.now(), &self.seats[worker]);
+        let judged = seat.judge_self(now);
+        let late = seat.is_late(now.saturating_sub(self.posted.load(Ordering::Relaxed)));
+        let nested = depth::is_nested(Errand::Probe, depth);
+        let sighting = Sighting { worker, nested, judged, late };
         let verdict = self
             .step(|policy, now, purse, orders| policy.taken(now, purse.market(), sighting, orders));
         if verdict == Verdict::Park {

@@ -28,7 +28,7 @@ use crate::jobserver::Market;
 use absence::Absences;
 use growth::Growth;
 pub(crate) use interface::{Judged, Orders, Ran, Sighting, Stillness, Tally, Verdict, Wake};
-pub(crate) use judge::{Record, Usage};
+pub(crate) use judge::{LATE, Record, Usage};
 pub(crate) use knobs::{Knobs, Nanos};
 use lease::Lease;
 pub(crate) use pulse::Felt;

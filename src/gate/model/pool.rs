@@ -234,7 +234,7 @@ impl Pool {
     }
 
     fn taken(&self, worker: usize, nested: bool) {
-        let sighting = Sighting { worker, nested, judged: Judged::Quiet };
+        let sighting = Sighting { worker, nested, judged: Judged::Quiet, late: false };
         let verdict = self.step(|policy, now, orders| {
             let verdict = policy.taken(now, self.market(), sighting, orders);
             self.noted(verdict)

@@ -43,6 +43,9 @@ pub(crate) struct Sighting {
     /// Whether it waits for a latch of its own. A hint: only priorities depend on it.
     pub(crate) nested: bool,
     pub(crate) judged: Judged,
+    /// Whether it took the probe long after it was posted, though it did not wait for a core: then it
+    /// was in a job, which slept.
+    pub(crate) late: bool,
 }
 
 /// Whether a pool's only admitted worker has run since the last beat.

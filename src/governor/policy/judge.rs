@@ -19,6 +19,10 @@ const MOMENT: Nanos = 50 * MICROSECOND;
 const SLEEPS: i64 = 3;
 const SLEEP_EVERY: Nanos = 2_000 * MICROSECOND;
 
+/// A probe that has lain for longer was not there for an idle worker, which takes it within 30 µs,
+/// unless that had to wait for a core.
+pub(crate) const LATE: Nanos = 100 * MICROSECOND;
+
 /// What a worker runs at most to take a probe and go back to sleep.
 const PROBE_COST: Nanos = 100 * MICROSECOND;
 

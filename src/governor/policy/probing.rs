@@ -1,6 +1,6 @@
 //! Probes: when they are posted, what it means that one lies untaken, and what that one is taken.
 
-use super::{Judged, Nanos, Orders, Phase, Policy, Sighting, Verdict};
+use super::{Judged, LATE, Nanos, Orders, Phase, Policy, Sighting, Verdict};
 use crate::jobserver::Market;
 
 impl Policy {
@@ -63,14 +63,15 @@ impl Policy {
     /// What the taker of a probe tells of the pool. Returns what it is taken for, and whether it had
     /// work for so long that the probe matured.
     fn learn_from(&mut self, now: Nanos, sighting: Sighting) -> (Judged, bool) {
-        let Sighting { worker, nested, judged } = sighting;
+        let Sighting { worker, nested, judged, late } = sighting;
         let judged = match judged {
             // Whatever it did is over.
             _ if !self.called() => Judged::Quiet,
+            _ if late && self.is_silent() => Judged::Active,
             // Elsewhere the sleeps between the turns of a sweep would pass for jobs; and those that
             // were woken for the probes of others, while tokens go back that are wanted.
             Judged::Slept if self.engaged > 0 && !self.release.is_wanted() => Judged::Active,
-            Judged::Slept if self.is_called() && self.probe_has_matured(now) => Judged::Active,
+            Judged::Slept if self.is_silent() && self.sleeps_late(now) => Judged::Active,
             Judged::Slept => Judged::Quiet,
             judged => judged,
         };
@@ -108,6 +109,11 @@ impl Policy {
             self.failed_at = Some(now);
         }
         (judged, worked)
+    }
+
+    /// Whether one that slept as often as jobs make it was not there for the probe either.
+    fn sleeps_late(&self, now: Nanos) -> bool {
+        now >= self.last_post + LATE && !self.release.is_wanted()
     }
 
     /// An idle worker parks, and what funds it goes back.

@@ -45,7 +45,8 @@ pub(super) struct Pulse {
     pause: Nanos,
     /// When half of the workers were last seen to have run.
     wide_at: Option<Nanos>,
-    /// By then every worker had run for most of the time.
+    /// By then every worker had run for most of the time, or half of them at all though tokens have gone
+    /// back.
     full: bool,
 }
 
@@ -112,13 +113,15 @@ impl Policy {
         if did && active == 0 {
             self.release.seen_enough();
         }
-        if active > 1 && 2 * active >= self.sample().count() {
+        let wide = active > 1 && 2 * active >= self.sample().count();
+        if wide {
             self.pulse.wide_at = Some(now);
         }
-        self.pulse.full = 2 * least >= elapsed;
-        if self.pulse.full {
+        let full = 2 * least >= elapsed;
+        if full {
             self.growth.confirmed(now, self.admitted, self.workers);
         }
+        self.pulse.full = full || (wide && self.release.given() > 0);
         let added = self.roster.len() > 0 && self.growth.asked() == 0;
         if active > 1 && added && now >= self.last_post + self.look {
             // No longer a serial phase, or a worker that has not yet gone to sleep after a probe: then
@@ -139,15 +142,20 @@ impl Policy {
     /// for a probe now and then.
     pub(super) fn grow_by_pulse(&mut self, now: Nanos, market: Market, out: &mut Orders) {
         let full = std::mem::take(&mut self.pulse.full);
-        if !full || self.roster.len() == 0 || self.growth.due().is_none_or(|at| at > now) {
+        let parked = self.roster.len();
+        if !full || parked == 0 || self.growth.asked() > 0 {
             return;
         }
-        if market.lying == 0 {
-            self.growth.ask(1);
-        } else {
-            self.resuming = true;
-            self.grow(now, out);
+        match self.release.given() {
+            _ if market.lying == 0 => self.growth.ask(1),
+            0 => self.grow(now, out),
+            // They went back in a serial phase, and nobody has taken them all.
+            given => {
+                self.release.reset();
+                out.take += given.min(parked);
+            }
         }
+        self.resuming = out.take > 0;
     }
 
     /// A call has been noticed that keeps the lookout busy: what was of use to the one before it is taken

@@ -91,7 +91,7 @@ impl Story {
 
     /// An idle worker takes a probe.
     fn taken(&mut self, market: Market, worker: usize, nested: bool) -> (Verdict, Orders) {
-        let sighting = Sighting { worker, nested, judged: Judged::Quiet };
+        let sighting = Sighting { worker, nested, judged: Judged::Quiet, late: false };
         self.tell(|policy, now, out| policy.taken(now, market, sighting, out))
     }
 
@@ -267,7 +267,7 @@ fn a_fund_that_comes_between_two_phases_adds_a_worker() {
     let mut story = Story::new(4, false, 1);
     story.spread();
     story.beat(SCARCE, Ran::No);
-    let probe = Sighting { worker: 3, nested: false, judged: Judged::Active };
+    let probe = Sighting { worker: 3, nested: false, judged: Judged::Active, late: false };
     let verdict = story.tell(|policy, now, out| policy.taken(now, SCARCE, probe, out)).0;
     assert_eq!(verdict, Verdict::Stay);
     let ((), orders) = story.tell(|policy, now, out| policy.supplied(now, 0, 1, out));

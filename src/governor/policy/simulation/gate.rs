@@ -7,7 +7,7 @@ use super::hints::Hints;
 use super::machine::Job;
 use super::worker::{Frame, Mode};
 use super::world::World;
-use crate::governor::policy::{Judged, Orders, Policy, Sighting, Verdict, Wake};
+use crate::governor::policy::{Judged, LATE, Orders, Policy, Sighting, Verdict, Wake};
 use crate::jobserver::Market;
 
 impl World {
@@ -121,8 +121,11 @@ impl World {
         let me = &mut self.pools[pool].workers[worker];
         let usage = me.usage(self.now, true);
         let judged = if self.tells { me.record.judge(usage) } else { Judged::Quiet };
+        let posted = self.pools[pool].policy.last_post;
+        let busy = self.pools[pool].workers[worker].finished_at > posted;
+        let late = self.tells && busy && self.now - posted >= LATE;
         let nested = self.seems_nested(pool, worker);
-        let sighting = Sighting { worker, nested, judged };
+        let sighting = Sighting { worker, nested, judged, late };
         self.rule(pool, worker, "taken", |policy, now, market, orders| {
             policy.taken(now, market, sighting, orders)
         });

@@ -69,6 +69,8 @@ pub(super) struct Worker {
     pub(super) record: Record,
     /// As in a `Seat`.
     pub(super) felt: Nanos,
+    /// When it last ended a job.
+    pub(super) finished_at: Nanos,
     /// Blocks in its program.
     pub(super) asleep_in_job: bool,
     /// Its fund was lent.
@@ -91,6 +93,7 @@ impl Worker {
             sleeps: 0,
             record: Record::default(),
             felt: 0,
+            finished_at: 0,
             asleep_in_job: false,
             lent: false,
             still: None,
@@ -296,6 +299,7 @@ impl World {
 
     /// The job on top of a worker's stack has run.
     fn finish(&mut self, pool: usize, worker: usize) {
+        self.pools[pool].workers[worker].finished_at = self.now;
         let Some(Frame::Run(piece, _)) = self.pools[pool].workers[worker].stack.pop() else {
             unreachable!("only a job finishes");
         };

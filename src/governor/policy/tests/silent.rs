@@ -18,7 +18,7 @@ fn serial() -> Story {
     }
     assert_eq!(story.policy.admitted(), 8, "{:?}", story.policy);
     story.now += 10 * MILLISECOND;
-    let sighting = Sighting { worker: 3, nested: false, judged: Judged::Active };
+    let sighting = Sighting { worker: 3, nested: false, judged: Judged::Active, late: false };
     let _ = story.tell(|policy, now, out| policy.taken(now, DRY, sighting, out));
     assert_eq!(story.policy.phase, Phase::Slack);
     story
