@@ -1,29 +1,36 @@
-//! The pools that are compared, each on a budget of its own.
+//! The pools that are compared, each in a process and on a budget of its own.
 
 use std::error::Error;
 use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use jobserver::Client;
 use parking_lot::Mutex;
 use rayon_jobserver::{Jobserver, ThreadPool, ThreadPoolBuilder, Token};
 
-use crate::bare::Process;
 use crate::jobs::Jobs;
 use crate::leaf::Leaf;
 use crate::proxy::Proxy;
-use crate::row::{Contender, Row, Sample, Supply};
-use crate::work::{Scene, Work};
+use crate::row::{Contender, Sample};
+use crate::settle::settle;
+use crate::work::{Enter, Scene, Work};
 use crate::{on_fork, on_stock};
 
 /// A pool, and the budget it runs on.
 pub(crate) struct Pool {
     runner: Runner,
-    /// A real pipe, as in a build.
     client: Client,
+    place: Place,
+}
+
+/// How large a pool and its budget are.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    pub(crate) workers: usize,
     /// How many jobs may run at once.
-    width: usize,
+    pub(crate) width: usize,
     /// Tokens that somebody else has until a quarter of the work is done.
-    lent: usize,
+    pub(crate) lent: usize,
 }
 
 enum Runner {
@@ -42,8 +49,9 @@ enum Runner {
     Ours {
         pool: ThreadPool,
     },
+    /// The global pool.
     Bare {
-        process: Mutex<Process>,
+        jobserver: Jobserver,
     },
     Fork {
         pool: forked_rayon::ThreadPool,
@@ -82,19 +90,26 @@ impl Pool {
     /// What runs the work of a row.
     pub(crate) fn new(
         contender: Contender,
-        row: &Row,
+        place: Place,
+        client: Client,
         work: &Work,
     ) -> Result<Self, Box<dyn Error>> {
-        let client = Client::new(row.tokens)?;
-        let width = row.width();
-        let growing = row.supply() == Supply::Growing;
-        let lent = if growing { row.tokens - 1 } else { 0 };
+        let Place { workers, width, lent } = place;
         let stock = |width| rayon::ThreadPoolBuilder::new().num_threads(width).build();
+        let ours = |jobserver: &Jobserver| {
+            let builder =
+                ThreadPoolBuilder::new().num_threads(workers).jobserver(jobserver.clone());
+            match work.leaf {
+                Leaf::Compute => builder,
+                // It stands for a core that computes, and must not count as blocked.
+                Leaf::Sleep => builder.detect_blocking(None),
+            }
+        };
         let runner = match contender {
             Contender::Stock => Runner::Stock { pool: stock(width)? },
             Contender::Wide => {
-                let pool = stock(row.workers)?;
-                let held = Held::new(&pool, row.workers - width);
+                let pool = stock(workers)?;
+                let held = Held::new(&pool, workers - width);
                 Runner::Wide { pool, _held: held }
             }
             Contender::Sized => {
@@ -105,61 +120,71 @@ impl Pool {
             }
             Contender::Ours => {
                 let jobserver = Jobserver::from_client(client.clone());
-                let builder =
-                    ThreadPoolBuilder::new().num_threads(row.workers).jobserver(jobserver);
-                let pool = match work.leaf {
-                    Leaf::Compute => builder.build()?,
-                    // It stands for a core that computes, and must not count as blocked.
-                    Leaf::Sleep => builder.detect_blocking(None).build()?,
-                };
-                Runner::Ours { pool }
+                Runner::Ours { pool: ours(&jobserver).build()? }
             }
             Contender::Bare => {
-                let process = Mutex::new(Process::start(&client, row, lent, work)?);
-                Runner::Bare { process }
+                let jobserver = Jobserver::inherited();
+                ours(&jobserver).build_global()?;
+                Runner::Bare { jobserver }
             }
             Contender::Fork => {
                 let proxy = Arc::new(Proxy::new(client.clone())?);
                 let (acquire, release) = (Arc::clone(&proxy), Arc::clone(&proxy));
                 let builder = forked_rayon::ThreadPoolBuilder::new()
-                    .num_threads(row.workers)
+                    .num_threads(workers)
                     .acquire_thread_handler(move || acquire.acquire_thread())
                     .release_thread_handler(move || release.release_thread());
                 Runner::Fork { pool: builder.build()?, proxy }
             }
         };
-        Ok(Pool { runner, client, width, lent })
+        Ok(Pool { runner, client, place })
     }
 
     /// Runs the work once.
     pub(crate) fn run(&self, work: &Work) -> Sample {
-        if let Runner::Bare { process } = &self.runner {
-            return process.lock().run().expect("it runs until it is told to end");
-        }
+        settle();
+        let sample = match &self.runner {
+            Runner::Stock { pool } | Runner::Wide { pool, .. } | Runner::Sized { pool, .. } => {
+                self.measure(work, on_stock::run, &|section| pool.install(section))
+            }
+            Runner::Ours { pool } => {
+                self.measure(work, on_stock::run, &|section| pool.install(section))
+            }
+            Runner::Bare { .. } => {
+                self.measure(work, on_stock::run, &|section| rayon::scope(|_| section()))
+            }
+            Runner::Fork { pool, .. } => {
+                self.measure(work, on_fork::run, &|section| pool.install(section))
+            }
+        };
+        // Whoever runs next is not to pay for what still goes on here.
+        settle();
+        sample
+    }
+
+    fn measure(
+        &self,
+        work: &Work,
+        run: fn(&Work, &Scene<'_>) -> Duration,
+        enter: Enter<'_>,
+    ) -> Sample {
         let jobs = Jobs::new(work.leaf);
         let lent = match self.runner {
             // These look at the jobserver at the start or never.
             Runner::Stock { .. } | Runner::Wide { .. } | Runner::Sized { .. } => Vec::new(),
-            Runner::Bare { .. } => unreachable!("it runs elsewhere"),
-            Runner::Ours { .. } | Runner::Fork { .. } => {
-                let lent = (0..self.lent).map(|_| self.client.acquire());
-                lent.map(|token| token.expect("a pipe of our own can be read")).collect()
+            Runner::Ours { .. } | Runner::Bare { .. } | Runner::Fork { .. } => {
+                let lent = (0..self.place.lent).map(|_| self.client.acquire());
+                lent.map(|token| token.expect("the pipe can be read")).collect()
             }
         };
         let lent = Mutex::new(lent);
         let grow = || lent.lock().clear();
-        let scene = |enter| Scene { width: self.width, jobs: &jobs, enter, grow: &grow };
+        let scene = Scene { width: self.place.width, jobs: &jobs, enter, grow: &grow };
+        if let Some(before) = work.before() {
+            run(&before, &Scene { jobs: &Jobs::new(work.leaf), ..scene });
+        }
         let before = self.taken();
-        let time = match &self.runner {
-            Runner::Stock { pool } | Runner::Wide { pool, .. } | Runner::Sized { pool, .. } => {
-                on_stock::run(work, &scene(&|section| pool.install(section)))
-            }
-            Runner::Ours { pool } => on_stock::run(work, &scene(&|section| pool.install(section))),
-            Runner::Bare { .. } => unreachable!("it runs elsewhere"),
-            Runner::Fork { pool, .. } => {
-                on_fork::run(work, &scene(&|section| pool.install(section)))
-            }
-        };
+        let time = run(work, &scene);
         let taken = match &self.runner {
             // A process of one run would take them in it.
             Runner::Sized { tokens, .. } => tokens.len() as u64,
@@ -172,8 +197,8 @@ impl Pool {
     fn taken(&self) -> u64 {
         match &self.runner {
             Runner::Stock { .. } | Runner::Wide { .. } | Runner::Sized { .. } => 0,
-            Runner::Bare { .. } => unreachable!("it counts elsewhere"),
             Runner::Ours { pool } => pool.jobserver().taken(),
+            Runner::Bare { jobserver } => jobserver.taken(),
             Runner::Fork { proxy, .. } => proxy.taken(),
         }
     }

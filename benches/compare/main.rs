@@ -9,7 +9,6 @@
 
 #[path = "../common/args.rs"]
 mod args;
-mod bare;
 mod contenders;
 #[path = "../common/csv.rs"]
 mod csv;
@@ -23,6 +22,7 @@ mod leaf;
 mod machine;
 mod on_fork;
 mod on_stock;
+mod process;
 mod proxy;
 #[path = "../common/row.rs"]
 mod row;
@@ -35,17 +35,16 @@ mod work;
 use std::error::Error;
 
 use args::Options;
-use contenders::Pool;
 use csv::Table;
+use process::Process;
 use row::{Contender, Row};
-use settle::settle;
 use work::Work;
 
 const QUICK_ROUNDS: usize = 1;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    if let Ok(task) = std::env::var(bare::SERVED) {
-        return bare::serve(&task);
+    if let Ok(task) = std::env::var(process::SERVED) {
+        return process::serve(&task);
     }
     let options = Options::parse()?;
     let mut rows = Vec::new();
@@ -84,28 +83,20 @@ fn measure(
 ) -> Result<Row, Box<dyn Error>> {
     let group = work.kind.group().to_owned();
     let mut row = Row { group, work: work.name(), workers, tokens, samples: Default::default() };
-    let pool = |contender| Ok((contender, Pool::new(contender, &row, work)?));
-    let mut pools: Vec<_> =
-        Contender::ALL.into_iter().map(pool).collect::<Result<_, Box<dyn Error>>>()?;
-    let spare = Pool::new(Contender::Stock, &row, work)?;
-    let run = |pool: &Pool| {
-        settle();
-        pool.run(work)
-    };
+    let process = |contender| Ok((contender, Process::start(contender, &row, work)?));
+    let mut processes: Vec<_> =
+        Contender::ALL.into_iter().map(process).collect::<Result<_, Box<dyn Error>>>()?;
     // Once each to warm caches and threads.
-    pools.iter().for_each(|(_, pool)| _ = run(pool));
+    processes.iter_mut().try_for_each(|(_, process)| process.run().map(drop))?;
     for round in 0..rounds {
         // In turn, so that all meet the same machine, and in another order each time.
-        pools.rotate_left(1);
+        processes.rotate_left(1);
         if round % Contender::ALL.len() == 0 {
-            pools.reverse();
+            processes.reverse();
         }
-        for (contender, pool) in &pools {
-            row.samples[*contender as usize].push(run(pool));
-            if *contender == Contender::Bare && bare::is_of_memory(work) {
-                // Or whoever comes next in this process would pay for the caches that the other had.
-                spare.run(work);
-            }
+        for (contender, process) in &mut processes {
+            let sample = process.run()?;
+            row.samples[*contender as usize].push(sample);
         }
     }
     Ok(row)

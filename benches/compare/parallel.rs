@@ -85,6 +85,9 @@ pub(crate) fn run(work: &Work, scene: &Scene<'_>) -> Duration {
             thread::sleep(pause);
             timed(|| enter(&|| tree(leaves * width, time, jobs)))
         }
+        Kind::Awake => timed(|| {
+            enter(&|| wide(20 * width, Duration::from_millis(1), jobs));
+        }),
         Kind::Growing { leaves, time } => {
             let (count, done) = (leaves * width, AtomicUsize::new(0));
             timed(|| {

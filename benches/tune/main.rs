@@ -155,7 +155,11 @@ fn measure(
     let run = |enter: work::Enter<'_>| {
         settle();
         let jobs = Jobs::new(work.leaf);
-        let time = on_stock::run(work, &Scene { width, jobs: &jobs, enter, grow: &|| () });
+        let scene = Scene { width, jobs: &jobs, enter, grow: &|| () };
+        if let Some(before) = work.before() {
+            on_stock::run(&before, &scene);
+        }
+        let time = on_stock::run(work, &scene);
         assert!(jobs.peak() <= Some(width), "more jobs at once than tokens and the own slot");
         millis(time)
     };
