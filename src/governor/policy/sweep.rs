@@ -95,8 +95,8 @@ impl Policy {
 
     /// When the parked workers get their turns, if they have any coming.
     ///
-    /// In a pool that is never slack for long too: calls may come without a pause, and a parked
-    /// worker's part of a broadcast must not wait for their end. However many are parked, their
+    /// In a pool that is never slack for long too, or whose pulse beats: calls may come without a pause,
+    /// and a parked worker's part of a broadcast must not wait for their end. However many are parked, their
     /// turns must not become the main occupation, nor follow each other closely within a call in
     /// which they find nothing.
     pub(super) fn sweep_at(&self) -> Nanos {
@@ -104,8 +104,11 @@ impl Policy {
             return self.swept_at + 50 * self.knobs.sweep;
         }
         let each = 2 * self.knobs.sweep * self.roster.len() as Nanos;
-        let due = (self.slack_since + self.knobs.sweep)
-            .min(self.unswept_since + each.max(50 * self.knobs.sweep));
+        let beside_calls = self.unswept_since + each.max(50 * self.knobs.sweep);
+        if self.is_silent() && self.is_called() {
+            return beside_calls;
+        }
+        let due = (self.slack_since + self.knobs.sweep).min(beside_calls);
         if self.barren && self.engaged > 0 { due.max(self.swept_at + each) } else { due }
     }
 
