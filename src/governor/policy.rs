@@ -439,7 +439,7 @@ impl Policy {
             self.release.patience(4 * without)
         } else if self.is_silent() {
             // Between two calls as well somebody may be waiting for the tokens.
-            self.release.patience(without).clamp(without, 3 * without)
+            self.release.patience_between(without)
         } else {
             without
         }

@@ -111,9 +111,10 @@ impl Policy {
         (judged, worked)
     }
 
-    /// Whether one that slept as often as jobs make it was not there for the probe either.
+    /// Whether one that slept as often as jobs make it was not there for the probe either. On a crowded
+    /// machine an idle one may be as late: where others want tokens that must not keep them.
     fn sleeps_late(&self, now: Nanos) -> bool {
-        now >= self.last_post + LATE && !self.release.is_wanted()
+        now >= self.last_post + LATE && self.release.is_unwanted()
     }
 
     /// An idle worker parks, and what funds it goes back.

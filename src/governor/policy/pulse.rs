@@ -43,6 +43,8 @@ pub(super) struct Pulse {
     at: Nanos,
     /// The pause between the two, in units of the shortest.
     pause: Nanos,
+    /// When anybody was last seen to have run.
+    stirred_at: Nanos,
     /// When half of the workers were last seen to have run.
     wide_at: Option<Nanos>,
     /// By then every worker had run for most of the time, or half of them at all though tokens have gone
@@ -103,13 +105,14 @@ impl Policy {
         // While somebody computes the call is not over; once he begins to pause it may be soon.
         let busy = seen && 2 * most >= elapsed;
         self.pulse.pause = if busy { (2 * self.pulse.pause).clamp(1, LONGEST) } else { 1 };
-        // The first time it tells is when patience ends that begins with the call's end.
-        let shortest = self.knobs.patience.0.saturating_sub(self.knobs.settle);
-        self.pulse.at = now + self.pulse.pause * shortest;
+        self.pulse.at = now + self.pulse.pause * self.shortest_pause();
         if !seen {
             return;
         }
         let did = std::mem::replace(&mut self.pulse.beats, active > 0);
+        if active > 0 {
+            self.pulse.stirred_at = now;
+        }
         if did && active == 0 {
             self.release.seen_enough();
         }
@@ -131,10 +134,26 @@ impl Policy {
         }
     }
 
+    /// The shortest pause between two looks: the first one that tells anything comes when patience ends
+    /// that begins with the call's end.
+    fn shortest_pause(&self) -> Nanos {
+        self.knobs.patience.0.saturating_sub(self.knobs.settle)
+    }
+
+    /// Since when the pool has had no use for idle tokens, as far as is known.
+    pub(super) fn idle_since(&self) -> Nanos {
+        if self.is_silent() && !self.is_called() {
+            // It was over, if it was, some time before the look that told.
+            self.slack_since.max(self.pulse.stirred_at.saturating_sub(self.shortest_pause()))
+        } else {
+            self.slack_since
+        }
+    }
+
     /// Whether half of the workers of a silent pool have run not long ago: it is one of phases that
     /// escape the probes, not an idle one.
     pub(super) fn was_wide(&self, now: Nanos) -> bool {
-        let lately = |at: Nanos| now < at + self.knobs.hold / 2;
+        let lately = |at: Nanos| now < at + self.knobs.hold / 4;
         self.is_silent() && !self.draining && self.pulse.wide_at.is_some_and(lately)
     }
 

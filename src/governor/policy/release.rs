@@ -24,6 +24,8 @@ pub(crate) struct Release {
     /// How often patience has doubled since tokens were last seen to be wanted by others, or, below
     /// zero, has been halved because they were.
     doublings: i32,
+    /// How often in succession nobody wanted what went back.
+    unwanted: u32,
 }
 
 /// Doublings of the patience at most.
@@ -86,6 +88,17 @@ impl Release {
         if self.doublings < 0 { first >> -self.doublings } else { first << self.doublings }
     }
 
+    /// How long idle tokens are kept between two calls, if it is `first` where somebody may want them.
+    pub(crate) fn patience_between(&self, first: Nanos) -> Nanos {
+        first << self.unwanted.min(MOST as u32)
+    }
+
+    /// Nobody wanted what went back.
+    fn came_back(&mut self) {
+        self.doublings = (self.doublings + 1).min(MOST);
+        self.unwanted = self.unwanted.saturating_add(1);
+    }
+
     /// A worker that was asked to give way proved busy.
     pub(crate) fn refuted(&mut self) {
         if self.doublings >= 0 {
@@ -101,7 +114,7 @@ impl Release {
     /// Tokens were fetched after some had gone back: nobody had wanted those. Or there were none.
     pub(crate) fn fetched(&mut self, any: bool) {
         if std::mem::take(&mut self.unsure) && any {
-            self.doublings = (self.doublings + 1).min(MOST);
+            self.came_back();
         }
     }
 
@@ -109,12 +122,22 @@ impl Release {
     pub(crate) fn missed(&mut self, funds: usize) {
         if funds < self.before {
             self.doublings = self.doublings.min(0);
+            self.unwanted = 0;
         }
+    }
+
+    /// Whether others are known to leave what goes back.
+    pub(crate) fn is_unwanted(&self) -> bool {
+        self.unwanted > 0 && self.round <= 1
     }
 
     /// Begins a round `times` as large as the one before, of at most `spare` tokens.
     pub(crate) fn next_round(&mut self, times: usize, spare: usize, funds: usize) {
-        match self.canary.replace(false) {
+        let before = self.canary.replace(false);
+        if before.is_some() {
+            self.unwanted = 0;
+        }
+        match before {
             // The first of this slack has been taken: others are short of tokens. Processes whose wide
             // phases come in turn then pass them on sooner each time.
             Some(_) if self.round == 1 => self.doublings = (self.doublings.min(1) - 1).max(LEAST),
@@ -158,11 +181,11 @@ impl Release {
     /// The pool is active: start over.
     pub(crate) fn reset(&mut self) {
         if self.canary == Some(true) {
-            self.doublings = (self.doublings + 1).min(MOST);
+            self.came_back();
         }
-        let Release { doublings, before, .. } = *self;
+        let Release { doublings, unwanted, before, .. } = *self;
         let unsure = self.unsure || (self.given > 0 && self.canary == Some(false));
-        *self = Release { doublings, before, unsure, ..Release::default() };
+        *self = Release { doublings, unwanted, before, unsure, ..Release::default() };
     }
 }
 

@@ -48,7 +48,7 @@ impl Policy {
             return self.release.not_before();
         }
         let survey = if self.release.surveyed() { 0 } else { self.window() };
-        let due = self.slack_since + self.patience();
+        let due = self.idle_since() + self.patience();
         // An added worker that came between two jobs is given less time to find another one.
         let failed = self.failed_at.map_or(due, |at| at + self.patience() / 2);
         (due.min(failed).saturating_sub(survey)).max(self.release.not_before())

@@ -108,7 +108,7 @@ impl Policy {
         if self.is_silent() && self.is_called() {
             return beside_calls;
         }
-        let due = (self.slack_since + self.knobs.sweep).min(beside_calls);
+        let due = (self.idle_since() + self.knobs.sweep).min(beside_calls);
         if self.barren && self.engaged > 0 { due.max(self.swept_at + each) } else { due }
     }
 
