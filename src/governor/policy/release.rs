@@ -184,7 +184,9 @@ impl Release {
             self.came_back();
         }
         let Release { doublings, unwanted, before, .. } = *self;
-        let unsure = self.unsure || (self.given > 0 && self.canary == Some(false));
+        // Had the first not been taken there would have been no larger round.
+        let unknown = self.round <= 1 && self.canary == Some(false);
+        let unsure = self.unsure || (self.given > 0 && unknown);
         *self = Release { doublings, unwanted, before, unsure, ..Release::default() };
     }
 }
