@@ -238,4 +238,21 @@ mod tests {
         release.missed(3);
         assert_eq!(release.patience(5), 5);
     }
+
+    #[test]
+    fn tokens_are_kept_longer_between_calls_only_while_nobody_wants_them() {
+        let mut release = Release::default();
+        let mut slack = |taken: bool| {
+            release.next_round(4, 3, 4);
+            release.gave();
+            if taken {
+                release.next_round(4, 2, 3);
+            }
+            release.reset();
+            release.fetched(true);
+            release.patience_between(5)
+        };
+        assert_eq!([slack(false), slack(false), slack(false)], [10, 20, 20]);
+        assert_eq!(slack(true), 5, "somebody took the first");
+    }
 }

@@ -96,3 +96,39 @@ fn growth_that_helps_goes_on_to_the_width_it_once_had() {
     assert!(growth.failed(0));
     assert_eq!((growth.step(), growth.reached()), (1, 1), "it is after all");
 }
+
+#[test]
+fn a_lookout_that_is_busy_has_been_called() {
+    let mut story = Story::new(8, true, 8);
+    assert!(!story.policy.is_called());
+    let most = Knobs::default().beat.1;
+    let orders = (0..10).map(|_| {
+        story.now += most;
+        story.tell(|policy, now, out| policy.tick(now, PLENTY, Ran::Busy, out)).1
+    });
+    let orders = orders.into_iter().find(|orders| !orders.wake.is_empty());
+    assert_eq!(orders.map(|orders| orders.wake.len()), Some(1), "one more may be of use");
+    assert!(story.policy.is_called());
+}
+
+#[test]
+fn a_worker_that_was_in_a_job_while_the_probe_lay_keeps_its_token() {
+    for (late, verdict) in [(true, Verdict::Stay), (false, Verdict::Park)] {
+        let mut story = serial();
+        until_release(&mut story, 0);
+        let sighting = Sighting { worker: 5, nested: false, judged: Judged::Quiet, late };
+        let taken = story.tell(|policy, now, out| policy.taken(now, DRY, sighting, out));
+        assert_eq!(taken.0, verdict);
+    }
+}
+
+#[test]
+fn nobody_is_swept_beside_a_call_that_goes_on() {
+    let mut story = serial();
+    until_release(&mut story, 1);
+    let _ = story.taken(DRY, 5, false);
+    let (least, most) = (Knobs::default().sweep, 50 * Knobs::default().sweep);
+    assert!(story.policy.sweep_at() >= story.policy.unswept_since + most, "the pulse beats");
+    story.policy.pulse = Pulse::default();
+    assert_eq!(story.policy.sweep_at(), story.policy.slack_since + least, "nobody runs");
+}
