@@ -212,9 +212,11 @@ fn come_and_go() {
 }
 
 fn give_back_on_signals() {
-    // Under `nohup` it is ignored, and would be left so.
-    // SAFETY: the default action needs no handler, and no other thread sets one.
-    unsafe { libc::signal(libc::SIGHUP, libc::SIG_DFL) };
+    // Under `nohup`, or in the background of a script, some are ignored, and would be left so.
+    for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGTERM] {
+        // SAFETY: the default action needs no handler, and no other thread sets one.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
     #[cfg(feature = "signals")]
     rayon_jobserver::give_back_on_signals().expect("a thread and a few handlers");
 }
