@@ -18,7 +18,7 @@ struct State {
     record: Record,
     /// What its thread had used up when it was last asked whether it has stirred.
     felt: Duration,
-    /// How long its thread had waited for a core when that was last looked at.
+    /// How long its thread had waited for a core when it last took a probe late.
     waited: Option<Duration>,
     still: Option<Still>,
 }
@@ -39,10 +39,7 @@ const LOOKS: u32 = 2;
 impl Seat {
     /// The current thread is this worker's.
     pub(crate) fn occupy(&self, now: Nanos) {
-        let mut state = self.state.lock();
-        state.clock = system::Clock::of_this_thread();
-        state.waited = system::waited();
-        drop(state);
+        self.state.lock().clock = system::Clock::of_this_thread();
         self.survey(now);
     }
 
@@ -62,14 +59,11 @@ impl Seat {
         if lain < LATE {
             return false;
         }
-        let mut state = self.state.lock();
         let Some(waited) = system::waited() else { return false };
+        let Some(before) = self.state.lock().waited.replace(waited) else { return false };
         // Of the wait it is not known when it was: all of it may have been just now.
-        let lately = |before| waited.saturating_sub(before) + Duration::from_nanos(LATE);
-        state
-            .waited
-            .replace(waited)
-            .is_some_and(|before| lately(before).as_nanos() <= u128::from(lain))
+        let not_busy = waited.saturating_sub(before) + Duration::from_nanos(LATE);
+        not_busy.as_nanos() <= u128::from(lain)
     }
 
     /// The worker, on whose thread this is called, is admitted anew.

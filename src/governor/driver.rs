@@ -64,7 +64,9 @@ impl Driver {
             if posts == 0 && !call {
                 return Some(after);
             }
-            governor.posted.store(now, Ordering::Relaxed);
+            if posts > 0 {
+                governor.posted.store(now, Ordering::Relaxed);
+            }
             (0..posts).for_each(|_| post(Errand::Probe));
             if call {
                 post(Errand::Call);

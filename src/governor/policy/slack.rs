@@ -62,7 +62,7 @@ impl Policy {
     /// What a slack pool does when its time has come.
     pub(super) fn tend(&mut self, now: Nanos, market: Market, ran: Ran, out: &mut Orders) {
         self.plan_resweep(now);
-        self.grow_by_pulse(now, market, out);
+        let grows = self.grow_by_pulse(now, market, out);
         if market.rival_starving
             || self.sweep_is_due(now)
             || self.roster.next_look().is_some_and(|at| at <= now)
@@ -72,7 +72,7 @@ impl Policy {
                 self.look = self.knobs.look.0;
             }
             self.post(now, 1, out);
-        } else if self.admitted > self.floor() && now >= self.release_due() {
+        } else if !grows && self.admitted > self.floor() && now >= self.release_due() {
             self.give_way(now, market, out);
         } else if self.watches(now) {
             self.beat(now, ran, out);
