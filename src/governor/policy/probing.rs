@@ -64,14 +64,17 @@ impl Policy {
     /// work for so long that the probe matured.
     fn learn_from(&mut self, now: Nanos, sighting: Sighting) -> (Judged, bool) {
         let Sighting { worker, nested, judged, late } = sighting;
+        // Of several probes that idle workers are asked by, one may lie until the next wakes somebody:
+        // whoever was woken for it has parked on another.
+        let telling = self.is_silent() && self.release.pending() <= 1;
         let judged = match judged {
             // Whatever it did is over.
             _ if !self.called() => Judged::Quiet,
-            _ if late && self.is_silent() => Judged::Active,
+            _ if late && telling => Judged::Active,
             // Elsewhere the sleeps between the turns of a sweep would pass for jobs; and those that
             // were woken for the probes of others, while tokens go back that are wanted.
             Judged::Slept if self.engaged > 0 && !self.release.is_wanted() => Judged::Active,
-            Judged::Slept if self.is_silent() && self.sleeps_late(now) => Judged::Active,
+            Judged::Slept if telling && self.sleeps_late(now) => Judged::Active,
             Judged::Slept => Judged::Quiet,
             judged => judged,
         };

@@ -136,6 +136,7 @@ impl Release {
         let before = self.canary.replace(false);
         if before.is_some() {
             self.unwanted = 0;
+            self.unsure = false;
         }
         match before {
             // The first of this slack has been taken: others are short of tokens. Processes whose wide

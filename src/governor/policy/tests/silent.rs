@@ -24,9 +24,9 @@ fn serial() -> Story {
     story
 }
 
-/// So many workers have run for a moment.
+/// So many workers have run for a job's time.
 fn felt(active: usize) -> Felt {
-    Felt { active, most: 1, least: 0 }
+    (0..active).fold(Felt::default(), |felt, _| felt.and(100_000)).and(0)
 }
 
 /// How long it takes until a token is to go back, if so many workers are seen to run each time.
