@@ -89,8 +89,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Milliseconds that no schedule can beat: all the work evenly on the slots there are cores for, or
-/// the longest of the processes alone.
+/// Milliseconds that no schedule can beat: the longest of the processes alone, or all the work evenly on
+/// the slots there are cores for. Own slots are no use to others: so many of the largest processes have
+/// the tokens and as many own slots.
 fn perfect(
     leaf: Leaf,
     processes: usize,
@@ -100,10 +101,14 @@ fn perfect(
     quick: bool,
 ) -> f64 {
     let all = || (0..processes).map(|number| Phases::of(leaf, alike, number, quick));
-    let slots = cores.min(tokens + processes) as u32;
-    let packed = all().map(Phases::work).sum::<Duration>() / slots;
-    let longest = all().map(|phases| phases.path(cores.min(tokens + 1))).max();
-    packed.max(longest.unwrap_or_default()).as_secs_f64() * 1e3
+    let mut works: Vec<Duration> = all().map(Phases::work).collect();
+    works.sort_unstable_by(|one, other| other.cmp(one));
+    let packed = (1..=processes).map(|largest| {
+        let slots = cores.min(tokens + largest) as u32;
+        works[..largest].iter().sum::<Duration>() / slots
+    });
+    let longest = all().map(|phases| phases.path(cores.min(tokens + 1)));
+    packed.chain(longest).max().unwrap_or_default().as_secs_f64() * 1e3
 }
 
 /// Runs all the processes once.

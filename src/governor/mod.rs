@@ -45,8 +45,6 @@ pub(crate) struct Governor {
     /// In a forked child nothing here is touched, the lock least of all.
     home: Home,
     alarm: Alarm,
-    /// The pool is called in ways that the governor does not see.
-    anchored: bool,
     /// When the last probe was posted, for whoever does not hold the lock.
     posted: AtomicU64,
     /// A rival starves: look at the market although no deadline has come.
@@ -109,7 +107,6 @@ impl Governor {
             ledger: Arc::clone(ledger),
             home: ledger.home(),
             alarm,
-            anchored,
             posted: AtomicU64::new(0),
             nudged: AtomicBool::new(false),
             born: Instant::now(),
@@ -307,9 +304,7 @@ impl Attendant for Governor {
         let worker = rayon_core::current_thread_index().expect("only workers run jobs");
         let (now, seat) = (self.now(), &self.seats[worker]);
         let judged = seat.judge_self(now);
-        // Of calls that are announced nothing has to be found out.
-        let lain = now.saturating_sub(self.posted.load(Ordering::Relaxed));
-        let late = self.anchored && seat.is_late(lain);
+        let late = seat.is_late(now.saturating_sub(self.posted.load(Ordering::Relaxed)));
         let nested = depth::is_nested(Errand::Probe, depth);
         let sighting = Sighting { worker, nested, judged, late };
         let verdict = self

@@ -318,7 +318,9 @@ impl Policy {
                 self.release.reset();
                 self.quicken();
                 self.look = self.knobs.look.0;
-                self.growth.confirmed(now, self.admitted, self.workers);
+                if self.growth.confirmed(now, self.admitted, self.workers) {
+                    self.release.proved(true);
+                }
                 self.grow(now, out);
             }
             Phase::Listening { .. } => {}

@@ -9,7 +9,8 @@ impl Policy {
     pub(crate) fn supplied(&mut self, now: Nanos, asked: usize, got: usize, out: &mut Orders) {
         self.funds += got;
         if asked > 0 && self.admitted > 0 {
-            self.release.fetched(got > 0);
+            let on_trial = matches!(self.phase, Phase::Saturated { .. });
+            self.release.fetched(got > 0, on_trial);
         }
         self.fund_returned(now, out);
         if self.funds > 0 && self.admitted == 0 && self.floor() == 1 && !self.ended {

@@ -88,16 +88,19 @@ impl Growth {
     }
 
     /// All that are `admitted` of the `workers` are busy, those on trial among them: the next round
-    /// comes at once and is twice as large, or as large as it takes to be as wide as before.
-    pub(crate) fn confirmed(&mut self, now: Nanos, admitted: usize, workers: usize) {
-        if self.on_trial > 0 {
-            self.on_trial = 0;
-            let more = self.reached.saturating_sub(admitted);
-            self.step = (self.step * 2).max(more).min(workers.max(1));
-            self.reached = self.reached.max(admitted);
-            self.backoff = self.bounds.0;
-            self.not_before = now;
+    /// comes at once and is twice as large, or as large as it takes to be as wide as before. Says
+    /// whether anybody was on trial.
+    pub(crate) fn confirmed(&mut self, now: Nanos, admitted: usize, workers: usize) -> bool {
+        if self.on_trial == 0 {
+            return false;
         }
+        self.on_trial = 0;
+        let more = self.reached.saturating_sub(admitted);
+        self.step = (self.step * 2).max(more).min(workers.max(1));
+        self.reached = self.reached.max(admitted);
+        self.backoff = self.bounds.0;
+        self.not_before = now;
+        true
     }
 
     /// A worker found nothing to do. Says whether one was on trial.

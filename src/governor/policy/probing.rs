@@ -42,9 +42,11 @@ impl Policy {
         let spare = self.admitted > self.floor().max(usize::from(nested));
         let asked = self.release.pending() > 0;
         let (without, within) = self.knobs.patience;
-        let patience = if self.engaged > 0 { within } else { without };
+        let patience = if self.is_called() { within } else { without };
         let early = nested && now < self.slack_since + 4 * patience;
-        if market.rival_starving || (spare && asked && judged == Judged::Quiet && !early) {
+        let idle = judged == Judged::Quiet
+            || (judged == Judged::Unknown && !worked && self.release.is_wanted());
+        if market.rival_starving || (spare && asked && idle && !early) {
             self.give_up(now, worker, nested, out);
             return Verdict::Park;
         }
@@ -66,7 +68,8 @@ impl Policy {
         let Sighting { worker, nested, judged, late } = sighting;
         // Of several probes that idle workers are asked by, one may lie until the next wakes somebody:
         // whoever was woken for it has parked on another.
-        let telling = self.is_silent() && self.release.pending() <= 1;
+        let telling = self.release.pending() <= 1;
+        let silent = self.is_silent();
         let judged = match judged {
             // Whatever it did is over.
             _ if !self.called() => Judged::Quiet,
@@ -74,7 +77,7 @@ impl Policy {
             // Elsewhere the sleeps between the turns of a sweep would pass for jobs; and those that
             // were woken for the probes of others, while tokens go back that are wanted.
             Judged::Slept if self.engaged > 0 && !self.release.is_wanted() => Judged::Active,
-            Judged::Slept if telling && self.sleeps_late(now) => Judged::Active,
+            Judged::Slept if silent && telling && self.sleeps_late(now) => Judged::Active,
             Judged::Slept => Judged::Quiet,
             judged => judged,
         };
@@ -108,6 +111,7 @@ impl Policy {
         let between = self.is_silent() && judged == Judged::Active;
         let on_trial = !nested && !worked && !between && self.growth.failed(now);
         if on_trial {
+            self.release.proved(false);
             self.tally.failed_trials += 1;
             self.failed_at = Some(now);
         }

@@ -126,8 +126,8 @@ impl Policy {
             self.pulse.wide_at = Some(now);
         }
         let full = active > 0 && least >= elapsed.div_ceil(2);
-        if full {
-            self.growth.confirmed(now, self.admitted, self.workers);
+        if full && self.growth.confirmed(now, self.admitted, self.workers) {
+            self.release.proved(true);
         }
         self.pulse.full = full || (wide && self.release.given() > 0);
         let added = self.roster.len() > 0 && self.growth.asked() == 0;

@@ -19,8 +19,15 @@ pub(crate) struct Release {
     canary: Option<bool>,
     /// Tokens went back in an earlier slack, and nobody looked whether they were taken.
     unsure: bool,
+    /// Such were fetched back, and whether they are of use will be seen.
+    tried: bool,
     /// The funds at hand before tokens went back the last time.
     before: usize,
+    /// Others have taken what went back in this slack before the latest round.
+    taken: bool,
+    /// How large the first round of a slack is: as the latest one of a slack in which others took what
+    /// went back before that.
+    first: usize,
     /// How often patience has doubled since tokens were last seen to be wanted by others, or, below
     /// zero, has been halved because they were.
     doublings: i32,
@@ -28,8 +35,10 @@ pub(crate) struct Release {
     unwanted: u32,
 }
 
-/// Doublings of the patience at most.
-const MOST: i32 = 2;
+/// Doublings of the patience at most, within a call and between two. With more within one, two processes
+/// of wide phases and of serial ones of 20 ms kept all tokens through the latter now and then.
+const MOST: i32 = 1;
+const MOST_BETWEEN: u32 = 2;
 
 /// Halvings at most, after which the time that workers are watched for is all that is waited.
 const LEAST: i32 = -2;
@@ -90,13 +99,14 @@ impl Release {
 
     /// How long idle tokens are kept between two calls, if it is `first` where somebody may want them.
     pub(crate) fn patience_between(&self, first: Nanos) -> Nanos {
-        first << self.unwanted.min(MOST as u32)
+        first << self.unwanted.min(MOST_BETWEEN)
     }
 
     /// Nobody wanted what went back.
     fn came_back(&mut self) {
         self.doublings = (self.doublings + 1).min(MOST);
         self.unwanted = self.unwanted.saturating_add(1);
+        self.first /= 2;
     }
 
     /// A worker that was asked to give way proved busy.
@@ -108,12 +118,24 @@ impl Release {
 
     /// Whether others are known to take what goes back.
     pub(crate) fn is_wanted(&self) -> bool {
-        self.round > 1 || self.doublings < 0
+        self.taken || self.doublings < 0
     }
 
-    /// Tokens were fetched after some had gone back: nobody had wanted those. Or there were none.
-    pub(crate) fn fetched(&mut self, any: bool) {
+    /// Tokens were fetched after some had gone back: nobody had wanted those. Or there were none. Those `on
+    /// trial` may be of no use here either.
+    pub(crate) fn fetched(&mut self, any: bool, on_trial: bool) {
         if std::mem::take(&mut self.unsure) && any {
+            if on_trial {
+                self.tried = true;
+            } else {
+                self.came_back();
+            }
+        }
+    }
+
+    /// The trial has ended, and has shown whether what was fetched is of use.
+    pub(crate) fn proved(&mut self, useful: bool) {
+        if std::mem::take(&mut self.tried) && useful {
             self.came_back();
         }
     }
@@ -128,7 +150,7 @@ impl Release {
 
     /// Whether others are known to leave what goes back.
     pub(crate) fn is_unwanted(&self) -> bool {
-        self.unwanted > 0 && self.round <= 1
+        self.unwanted > 0 && !self.taken
     }
 
     /// Begins a round `times` as large as the one before, of at most `spare` tokens.
@@ -139,13 +161,19 @@ impl Release {
             self.unsure = false;
         }
         match before {
-            // The first of this slack has been taken: others are short of tokens. Processes whose wide
-            // phases come in turn then pass them on sooner each time.
-            Some(_) if self.round == 1 => self.doublings = (self.doublings.min(1) - 1).max(LEAST),
+            Some(false) if self.round > 0 => {
+                if !self.taken {
+                    // Others are short of tokens. Processes whose wide phases come in turn then pass
+                    // them on sooner each time.
+                    self.doublings = (self.doublings.min(1) - 1).max(LEAST);
+                }
+                self.taken = true;
+            }
             Some(_) => {}
             None => self.before = funds,
         }
-        self.round = self.round.saturating_mul(times).clamp(1, spare);
+        let size = if before == Some(false) { self.round.saturating_mul(times) } else { self.first };
+        self.round = size.clamp(1, spare);
         self.pending = self.round;
     }
 
@@ -164,6 +192,7 @@ impl Release {
             *lies = true;
         }
         self.round = 0;
+        self.taken = false;
         self.not_before = at;
     }
 
@@ -184,11 +213,15 @@ impl Release {
         if self.canary == Some(true) {
             self.came_back();
         }
-        let Release { doublings, unwanted, before, .. } = *self;
-        // Had the first not been taken there would have been no larger round.
-        let unknown = self.round <= 1 && self.canary == Some(false);
+        if self.taken {
+            self.first = self.round;
+        }
+        let Release { doublings, unwanted, before, first, tried, .. } = *self;
+        // Had the first round not been taken there would have been no other.
+        let unknown = !self.taken && self.canary == Some(false);
         let unsure = self.unsure || (self.given > 0 && unknown);
-        *self = Release { doublings, unwanted, before, unsure, ..Release::default() };
+        *self =
+            Release { doublings, unwanted, before, first, tried, unsure, ..Release::default() };
     }
 }
 
@@ -209,23 +242,44 @@ mod tests {
             release.reset();
             release.patience(5)
         };
-        assert_eq!([slack(true), slack(true), slack(true)], [10, 20, 20]);
+        assert_eq!([slack(true), slack(true)], [10, 10]);
         assert_eq!([slack(false), slack(false)], [5, 2], "somebody took one, and again");
         assert_eq!([slack(true), slack(true)], [5, 10], "nobody did any more");
     }
 
     #[test]
-    fn patience_doubles_when_the_only_token_is_fetched_back() {
-        let mut release = Release::default();
-        let mut slack = |fetched: bool| {
+    fn patience_doubles_when_the_only_token_is_fetched_back_and_is_of_use() {
+        let slack = |fetched: bool, on_trial: bool, useful: bool| {
+            let mut release = Release::default();
             release.next_round(4, 1, 2);
             release.gave();
             release.reset();
-            release.fetched(fetched);
-            release.fetched(true);
+            release.fetched(fetched, on_trial);
+            release.fetched(true, on_trial);
+            release.proved(useful);
+            release.proved(true);
             release.patience(5)
         };
-        assert_eq!([slack(true), slack(false), slack(true)], [10, 10, 20]);
+        assert_eq!([slack(true, false, false), slack(false, false, true)], [10, 5]);
+        assert_eq!([slack(true, true, true), slack(true, true, false)], [10, 5]);
+    }
+
+    #[test]
+    fn a_slack_begins_with_as_many_as_were_taken_in_the_one_before() {
+        let mut release = Release::default();
+        let mut first = |taken: bool| {
+            release.next_round(4, 12, 13);
+            let first = release.pending();
+            if taken {
+                release.next_round(4, 11, 12);
+            } else {
+                release.postpone(7);
+            }
+            release.reset();
+            first
+        };
+        assert_eq!([first(true), first(true), first(true)], [1, 4, 11]);
+        assert_eq!([first(false), first(false), first(true)], [11, 5, 2], "nobody wants them any more");
     }
 
     #[test]
@@ -250,7 +304,7 @@ mod tests {
                 release.next_round(4, 2, 3);
             }
             release.reset();
-            release.fetched(true);
+            release.fetched(true, false);
             release.patience_between(5)
         };
         assert_eq!([slack(false), slack(false), slack(false)], [10, 20, 20]);

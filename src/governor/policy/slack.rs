@@ -5,7 +5,7 @@ use super::{Nanos, Orders, Phase, Policy, Ran};
 use crate::jobserver::Market;
 
 /// A beat is so small a part of the time since the last activity.
-const PAUSES: Nanos = 16;
+const PAUSES: Nanos = 64;
 
 impl Policy {
     pub(super) fn slack_deadline(&self) -> Option<Nanos> {

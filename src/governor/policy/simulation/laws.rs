@@ -9,9 +9,10 @@ use super::{MILLISECOND, Nanos, SECOND};
 use crate::governor::policy::Knobs;
 use crate::jobserver::Demand;
 
-/// Probes that a pool may post a second while it is idle, and beats that its governor may wake for.
+/// Probes that a pool may post a second while it is idle, and beats that its governor may wake for: in the
+/// first second, and later on. A beat that posts a probe makes three rounds.
 const IDLE_PROBES: u64 = 80;
-const IDLE_ROUNDS: u64 = 240;
+const IDLE_ROUNDS: [u64; 2] = [400, 180];
 
 /// Probes that a pool may post a second while there is work.
 const BUSY_PROBES: u64 = 10_000;
@@ -170,14 +171,15 @@ impl World {
         }
     }
 
-    /// A second of idleness has passed: nothing has stirred but the beats of global pools.
-    pub(super) fn check_idleness(&self) {
+    /// A second of idleness has passed, the first one or another: nothing has stirred but the beats of
+    /// global pools.
+    pub(super) fn check_idleness(&self, first: bool) {
         assert!(self.is_at_rest(), "woke by itself: {self:#?}");
         for ((id, pool), before) in self.pools.iter().enumerate().zip(&self.laws.noted) {
             let (probes, rounds) = effort(pool);
             let (probes, rounds) = (probes - before.0, rounds - before.1);
             // A governor may sleep until a deadline that has since gone.
-            let most = if pool.anchored { (IDLE_PROBES, IDLE_ROUNDS) } else { (0, 1) };
+            let most = if pool.anchored { (IDLE_PROBES, IDLE_ROUNDS[usize::from(!first)]) } else { (0, 1) };
             assert!(
                 probes <= most.0 && rounds <= most.1,
                 "an idle pool, {id}, posted {probes} probes in {rounds} rounds: {pool:#?}"

@@ -60,10 +60,12 @@ fn run(Scenario { mut world, work }: Scenario) -> World {
     world.check_budget();
     world.check_conservation();
     if world.weather.stall == 0 {
-        let before = world.now;
-        world.note_effort();
-        world.run_until(before + SECOND);
-        world.check_idleness();
+        for first in [true, false] {
+            let before = world.now;
+            world.note_effort();
+            world.run_until(before + SECOND);
+            world.check_idleness(first);
+        }
     }
     world
 }
