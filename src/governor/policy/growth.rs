@@ -103,20 +103,25 @@ impl Growth {
         true
     }
 
-    /// A worker found nothing to do. Says whether one was on trial.
-    pub(crate) fn failed(&mut self, now: Nanos) -> bool {
+    /// One of the `admitted` workers found nothing to do. Says whether one was on trial.
+    pub(crate) fn failed(&mut self, now: Nanos, admitted: usize) -> bool {
         if self.on_trial == 0 {
             return false;
         }
         if self.on_trial > 1 {
             // Not as wide as before.
-            self.reached = 1;
+            self.reached = admitted.saturating_sub(self.on_trial).max(1);
         }
         self.on_trial = 0;
         self.step = 1;
         self.not_before = now + self.backoff;
         self.backoff = (self.backoff * 2).min(self.bounds.1);
         true
+    }
+
+    /// What begins may be like what the pool last did.
+    pub(crate) fn recall(&mut self) {
+        self.step = self.step.max(self.reached - 1);
     }
 
     /// Idle workers were let go: whatever comes next may be narrow.

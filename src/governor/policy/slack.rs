@@ -5,7 +5,7 @@ use super::{Nanos, Orders, Phase, Policy, Ran};
 use crate::jobserver::Market;
 
 /// A beat is so small a part of the time since the last activity.
-const PAUSES: Nanos = 64;
+const PAUSES: Nanos = 128;
 
 impl Policy {
     pub(super) fn slack_deadline(&self) -> Option<Nanos> {
@@ -148,6 +148,7 @@ impl Policy {
                 if ran == Ran::Yes {
                     self.touch(now);
                     self.quicken();
+                    self.growth.recall();
                     self.broadcast = true;
                 } else {
                     self.beat = (self.beat * 2).min(self.knobs.beat.1);

@@ -558,7 +558,7 @@ proptest! {
             if helped {
                 growth.confirmed(now, 1, 64);
             } else {
-                prop_assert!(growth.failed(now));
+                prop_assert!(growth.failed(now, 1));
             }
             prop_assert!(growth.step() <= (2 * step).min(64) && growth.step() >= 1);
             step = growth.step();

@@ -12,7 +12,7 @@ use crate::jobserver::Demand;
 /// Probes that a pool may post a second while it is idle, and beats that its governor may wake for: in the
 /// first second, and later on. A beat that posts a probe makes three rounds.
 const IDLE_PROBES: u64 = 80;
-const IDLE_ROUNDS: [u64; 2] = [400, 180];
+const IDLE_ROUNDS: [u64; 2] = [560, 180];
 
 /// Probes that a pool may post a second while there is work.
 const BUSY_PROBES: u64 = 10_000;

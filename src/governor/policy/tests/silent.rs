@@ -93,7 +93,7 @@ fn growth_that_helps_goes_on_to_the_width_it_once_had() {
     growth.confirmed(0, 2, 64);
     assert_eq!(growth.step(), 6, "it is not");
     growth.started(6);
-    assert!(growth.failed(0));
+    assert!(growth.failed(0, 1));
     assert_eq!((growth.step(), growth.reached()), (1, 1), "it is after all");
 }
 
