@@ -75,6 +75,14 @@ impl Lease {
         self.stage = Stage::Waiting(at);
     }
 
+    /// Waits as briefly as ever: somebody came, but was of more use here, and others wait no shorter for that.
+    fn wait_briefly(&mut self, now: Nanos, funds: usize) {
+        self.wait(now, funds);
+        if let (Stage::Waiting(Some(at)), Some(pace)) = (&mut self.stage, self.pace) {
+            *at = (*at).min(now + pace.pause.0);
+        }
+    }
+
     /// There is a fund more or less.
     pub(super) fn funds_changed(&mut self, now: Nanos, funds: usize) {
         match self.stage {
@@ -129,7 +137,7 @@ impl Policy {
             return Verdict::Stay;
         }
         if self.admitted < 2 || self.turning > 0 {
-            self.lease.wait(now, self.funds);
+            self.lease.wait_briefly(now, self.funds);
             return Verdict::Stay;
         }
         if self.absences.queued() > 0 {
@@ -146,7 +154,7 @@ impl Policy {
         {
             self.park(now, worker, nested);
             self.hand_over(now, next, out);
-            self.lease.wait(now, self.funds);
+            self.lease.wait_briefly(now, self.funds);
             return Verdict::Park;
         }
         self.lease.stage = Stage::Leaving;

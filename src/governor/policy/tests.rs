@@ -2,6 +2,7 @@
 
 mod looking;
 mod resuming;
+mod sharing;
 mod silent;
 
 use proptest::prelude::*;
