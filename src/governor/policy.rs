@@ -244,7 +244,7 @@ impl Policy {
             Phase::Slack => self.release.given(),
             Phase::Listening { .. } | Phase::Saturated { .. } => 0,
         };
-        self.note_call(now);
+        self.note_call(now, true);
         match self.phase {
             Phase::Dormant => {
                 self.pressing = true;
@@ -277,7 +277,7 @@ impl Policy {
         debug_assert!(self.engaged > 0, "a call ended that never began");
         self.engaged -= 1;
         self.resume = 0;
-        self.note_call(now);
+        self.note_call(now, false);
         self.end_if_over(out);
     }
 

@@ -23,9 +23,11 @@ pub(super) struct Rhythm {
 const LOOP: u32 = 4;
 
 impl Rhythm {
-    /// Notes that a call begins or ends. Those that follow within `patience` belong to one loop.
-    fn beat(&mut self, now: Nanos, patience: Nanos) {
-        self.row = if now - self.last < patience { self.row + 1 } else { 0 };
+    /// Notes that a call `begins` or ends. One that begins within `patience` of another, or ends within
+    /// twice that, belongs to one loop with it.
+    fn beat(&mut self, now: Nanos, patience: Nanos, begins: bool) {
+        let close = if begins { patience } else { 2 * patience };
+        self.row = if now - self.last < close { self.row + 1 } else { 0 };
         self.last = now;
         if self.row >= LOOP {
             self.patrol.get_or_insert(now + 2 * patience);
@@ -44,8 +46,9 @@ impl Rhythm {
             return;
         }
         // Whoever waits for a token need not wait longer than without the loop but for one patrol.
-        let next = if idle { self.last + patience } else { now + 2 * patience };
-        let over = next <= now || now - self.last >= patience;
+        let (next, close) =
+            if idle { (self.last + patience, patience) } else { (now + 2 * patience, 2 * patience) };
+        let over = next <= now || now - self.last >= close;
         self.patrol = Some(next).filter(|_| !over);
         if over {
             self.row = 0;
@@ -54,9 +57,9 @@ impl Rhythm {
 }
 
 impl Policy {
-    /// A call or job from outside has just begun or ended.
-    pub(super) fn note_call(&mut self, now: Nanos) {
-        self.rhythm.beat(now, self.knobs.patience.0);
+    /// A call or job from outside has just begun, if it `begins`, or ended.
+    pub(super) fn note_call(&mut self, now: Nanos, begins: bool) {
+        self.rhythm.beat(now, self.knobs.patience.0, begins);
         self.touch(now);
     }
 
@@ -75,7 +78,7 @@ mod tests {
 
     /// A loop of calls of this length, as close to each other as can be, until `end`.
     fn calls(rhythm: &mut Rhythm, length: Nanos, end: Nanos) {
-        (0..=end / length).for_each(|call| rhythm.beat(call * length, PATIENCE));
+        (0..=end / length).for_each(|call| rhythm.beat(call * length, PATIENCE, call % 2 == 0));
     }
 
     #[test]
@@ -85,6 +88,23 @@ mod tests {
         assert_eq!(rhythm.patrol(), Some(30 + 2 * PATIENCE), "since it is a loop");
         rhythm.patrolled(1_030, PATIENCE, false);
         assert_eq!(rhythm.patrol(), Some(1_030 + 2 * PATIENCE));
+    }
+
+    #[test]
+    fn a_loop_is_one_of_short_gaps_rather_than_of_short_calls() {
+        let mut rhythm = Rhythm::default();
+        let long = PATIENCE * 3 / 2;
+        for call in 0..4 {
+            rhythm.beat(call * (long + 10), PATIENCE, true);
+            rhythm.beat(call * (long + 10) + long, PATIENCE, false);
+        }
+        assert!(rhythm.patrol().is_some());
+        let mut rhythm = Rhythm::default();
+        for call in 0..4 {
+            rhythm.beat(call * (long + 10), PATIENCE, true);
+            rhythm.beat(call * (long + 10) + 10, PATIENCE, false);
+        }
+        assert_eq!(rhythm.patrol(), None);
     }
 
     #[test]
