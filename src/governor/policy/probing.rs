@@ -68,7 +68,7 @@ impl Policy {
         let Sighting { worker, nested, judged, late } = sighting;
         // Of several probes that idle workers are asked by, one may lie until the next wakes somebody:
         // whoever was woken for it has parked on another.
-        let telling = self.release.pending() <= 1;
+        let telling = !self.release.asks_several();
         let silent = self.is_silent();
         let judged = match judged {
             // Whatever it did is over.

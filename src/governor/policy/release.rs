@@ -9,6 +9,8 @@ pub(crate) struct Release {
     round: usize,
     /// Tokens of the latest round that are still to go.
     pending: usize,
+    /// There were more than one at its beginning.
+    several: bool,
     /// Tokens that have gone back in this slack.
     given: usize,
     not_before: Nanos,
@@ -153,8 +155,9 @@ impl Release {
         self.unwanted > 0 && !self.taken
     }
 
-    /// Begins a round `times` as large as the one before, of at most `spare` tokens.
-    pub(crate) fn next_round(&mut self, times: usize, spare: usize, funds: usize) {
+    /// Begins a round of at most `spare` tokens: `within` a call one that is four times as large as the one
+    /// before, else of all after the first.
+    pub(crate) fn next_round(&mut self, within: bool, spare: usize, funds: usize) {
         let before = self.canary.replace(false);
         if before.is_some() {
             self.unwanted = 0;
@@ -172,9 +175,15 @@ impl Release {
             Some(_) => {}
             None => self.before = funds,
         }
-        let size = if before == Some(false) { self.round.saturating_mul(times) } else { self.first };
+        let size = match (before, within) {
+            (Some(false), true) => self.round.saturating_mul(4),
+            (Some(false), false) => spare,
+            // One is left to tell by whether these are taken.
+            (_, true) => self.first.min(spare - 1),
+            (_, false) => 1,
+        };
         self.round = size.clamp(1, spare);
-        self.pending = self.round;
+        self.ask(self.round);
     }
 
     /// Begins a round of all `spare` tokens.
@@ -183,7 +192,17 @@ impl Release {
             self.canary = Some(false);
             self.before = funds;
         }
-        self.pending = spare;
+        self.ask(spare);
+    }
+
+    fn ask(&mut self, workers: usize) {
+        self.pending = workers;
+        self.several = workers > 1;
+    }
+
+    /// Whether several workers are asked by probes at once.
+    pub(crate) fn asks_several(&self) -> bool {
+        self.pending > 0 && self.several
     }
 
     /// Nobody took the last token that went back: keep the others until `at`.
@@ -233,11 +252,11 @@ mod tests {
     fn patience_doubles_while_nobody_wants_what_goes_back() {
         let mut release = Release::default();
         let mut slack = |lies: bool| {
-            release.next_round(4, 3, 4);
+            release.next_round(true, 3, 4);
             if lies {
                 release.postpone(7)
             } else {
-                release.next_round(4, 2, 3)
+                release.next_round(true, 2, 3)
             }
             release.reset();
             release.patience(5)
@@ -251,7 +270,7 @@ mod tests {
     fn patience_doubles_when_the_only_token_is_fetched_back_and_is_of_use() {
         let slack = |fetched: bool, on_trial: bool, useful: bool| {
             let mut release = Release::default();
-            release.next_round(4, 1, 2);
+            release.next_round(true, 1, 2);
             release.gave();
             release.reset();
             release.fetched(fetched, on_trial);
@@ -268,10 +287,10 @@ mod tests {
     fn a_slack_begins_with_as_many_as_were_taken_in_the_one_before() {
         let mut release = Release::default();
         let mut first = |taken: bool| {
-            release.next_round(4, 12, 13);
+            release.next_round(true, 12, 13);
             let first = release.pending();
             if taken {
-                release.next_round(4, 11, 12);
+                release.next_round(true, 11, 12);
             } else {
                 release.postpone(7);
             }
@@ -298,10 +317,10 @@ mod tests {
     fn tokens_are_kept_longer_between_calls_only_while_nobody_wants_them() {
         let mut release = Release::default();
         let mut slack = |taken: bool| {
-            release.next_round(4, 3, 4);
+            release.next_round(true, 3, 4);
             release.gave();
             if taken {
-                release.next_round(4, 2, 3);
+                release.next_round(true, 2, 3);
             }
             release.reset();
             release.fetched(true, false);

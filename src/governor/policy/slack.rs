@@ -98,9 +98,7 @@ impl Policy {
         if self.draining || now >= until {
             self.release.everything(spare, self.funds);
         } else if market.contended() {
-            // After a call, one that is taken tells enough.
-            let times = if self.is_called() { 4 } else { usize::MAX };
-            self.release.next_round(times, spare, self.funds);
+            self.release.next_round(self.is_called(), spare, self.funds);
         } else {
             self.release.postpone((now + self.knobs.patience.0).min(until));
             return;
