@@ -37,10 +37,8 @@ pub(crate) struct Release {
     unwanted: u32,
 }
 
-/// Doublings of the patience at most, within a call and between two. With more within one, two processes
-/// of wide phases and of serial ones of 20 ms kept all tokens through the latter now and then.
-const MOST: i32 = 1;
-const MOST_BETWEEN: u32 = 2;
+/// Doublings of the patience at most.
+const MOST: i32 = 2;
 
 /// Halvings at most, after which the time that workers are watched for is all that is waited.
 const LEAST: i32 = -2;
@@ -101,7 +99,7 @@ impl Release {
 
     /// How long idle tokens are kept between two calls, if it is `first` where somebody may want them.
     pub(crate) fn patience_between(&self, first: Nanos) -> Nanos {
-        first << self.unwanted.min(MOST_BETWEEN)
+        first << self.unwanted.min(MOST as u32)
     }
 
     /// Nobody wanted what went back.
@@ -261,7 +259,7 @@ mod tests {
             release.reset();
             release.patience(5)
         };
-        assert_eq!([slack(true), slack(true)], [10, 10]);
+        assert_eq!([slack(true), slack(true), slack(true)], [10, 20, 20]);
         assert_eq!([slack(false), slack(false)], [5, 2], "somebody took one, and again");
         assert_eq!([slack(true), slack(true)], [5, 10], "nobody did any more");
     }
