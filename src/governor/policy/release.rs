@@ -11,6 +11,8 @@ pub(crate) struct Release {
     pending: usize,
     /// There were more than one at its beginning.
     several: bool,
+    /// Some have gone, so that it shows whether others take them.
+    gone: bool,
     /// Tokens that have gone back in this slack.
     given: usize,
     not_before: Nanos,
@@ -156,6 +158,11 @@ impl Release {
     /// Begins a round of at most `spare` tokens: `within` a call one that is four times as large as the one
     /// before, else of all after the first.
     pub(crate) fn next_round(&mut self, within: bool, spare: usize, funds: usize) {
+        if self.canary == Some(false) && !self.gone {
+            // All that were asked proved busy: nothing is known but that.
+            self.ask(self.round.clamp(1, spare));
+            return;
+        }
         let before = self.canary.replace(false);
         if before.is_some() {
             self.unwanted = 0;
@@ -196,6 +203,7 @@ impl Release {
     fn ask(&mut self, workers: usize) {
         self.pending = workers;
         self.several = workers > 1;
+        self.gone = false;
     }
 
     /// Whether several workers are asked by probes at once.
@@ -217,6 +225,7 @@ impl Release {
     pub(crate) fn gave(&mut self) {
         self.pending = self.pending.saturating_sub(1);
         self.given += 1;
+        self.gone = true;
     }
 
     /// Every worker that was asked has answered: the next round comes at `at` or later.
@@ -251,6 +260,7 @@ mod tests {
         let mut release = Release::default();
         let mut slack = |lies: bool| {
             release.next_round(true, 3, 4);
+            release.gave();
             if lies {
                 release.postpone(7)
             } else {
@@ -287,6 +297,7 @@ mod tests {
         let mut first = |taken: bool| {
             release.next_round(true, 12, 13);
             let first = release.pending();
+            release.gave();
             if taken {
                 release.next_round(true, 11, 12);
             } else {
@@ -297,6 +308,18 @@ mod tests {
         };
         assert_eq!([first(true), first(true), first(true)], [1, 4, 11]);
         assert_eq!([first(false), first(false), first(true)], [11, 5, 2], "nobody wants them any more");
+    }
+
+    #[test]
+    fn a_round_in_which_everybody_proves_busy_tells_nothing() {
+        let mut release = Release::default();
+        release.next_round(true, 12, 13);
+        release.answered(7);
+        release.next_round(true, 12, 13);
+        assert_eq!((release.pending(), release.is_wanted()), (1, false));
+        release.gave();
+        release.next_round(true, 11, 12);
+        assert_eq!((release.pending(), release.is_wanted()), (4, true));
     }
 
     #[test]
