@@ -1,4 +1,5 @@
-//! How fast idle tokens go back: one first, then, as long as each is taken, four times as many.
+//! How fast idle tokens go back: one first, or as many as others took the last time, then, as long as each is
+//! taken, four times as many.
 
 use super::Nanos;
 
@@ -246,8 +247,7 @@ impl Release {
         // Had the first round not been taken there would have been no other.
         let unknown = !self.taken && self.canary == Some(false);
         let unsure = self.unsure || (self.given > 0 && unknown);
-        *self =
-            Release { doublings, unwanted, before, first, tried, unsure, ..Release::default() };
+        *self = Release { doublings, unwanted, before, first, tried, unsure, ..Release::default() };
     }
 }
 
@@ -307,7 +307,11 @@ mod tests {
             first
         };
         assert_eq!([first(true), first(true), first(true)], [1, 4, 11]);
-        assert_eq!([first(false), first(false), first(true)], [11, 5, 2], "nobody wants them any more");
+        assert_eq!(
+            [first(false), first(false), first(true)],
+            [11, 5, 2],
+            "nobody wants them any more"
+        );
     }
 
     #[test]

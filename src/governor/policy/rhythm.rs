@@ -46,8 +46,11 @@ impl Rhythm {
             return;
         }
         // Whoever waits for a token need not wait longer than without the loop but for one patrol.
-        let (next, close) =
-            if idle { (self.last + patience, patience) } else { (now + 2 * patience, 2 * patience) };
+        let (next, close) = if idle {
+            (self.last + patience, patience)
+        } else {
+            (now + 2 * patience, 2 * patience)
+        };
         let over = next <= now || now - self.last >= close;
         self.patrol = Some(next).filter(|_| !over);
         if over {

@@ -179,7 +179,11 @@ impl World {
             let (probes, rounds) = effort(pool);
             let (probes, rounds) = (probes - before.0, rounds - before.1);
             // A governor may sleep until a deadline that has since gone.
-            let most = if pool.anchored { (IDLE_PROBES, IDLE_ROUNDS[usize::from(!first)]) } else { (0, 1) };
+            let most = if pool.anchored {
+                (IDLE_PROBES, IDLE_ROUNDS[usize::from(!first)])
+            } else {
+                (0, 1)
+            };
             assert!(
                 probes <= most.0 && rounds <= most.1,
                 "an idle pool, {id}, posted {probes} probes in {rounds} rounds: {pool:#?}"
