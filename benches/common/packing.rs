@@ -5,8 +5,10 @@ use crate::stats::Quartiles;
 /// How the processes share the budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// This crate.
+    /// This crate, called by its own functions.
     Ours,
+    /// This crate's global pool, called by nothing but rayon's functions.
+    Bare,
     /// Not at all: stock rayon as wide in each process as if it were alone.
     Oversubscribed,
     /// Stock rayon with an equal part of the budget's threads in each process.
@@ -16,12 +18,14 @@ pub(crate) enum Mode {
 }
 
 impl Mode {
-    pub(crate) const ALL: [Mode; 4] = [Mode::Ours, Mode::Oversubscribed, Mode::Split, Mode::Sized];
+    pub(crate) const ALL: [Mode; 5] =
+        [Mode::Ours, Mode::Bare, Mode::Oversubscribed, Mode::Split, Mode::Sized];
 
     /// As it is written in raw results and tables.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Mode::Ours => "ours",
+            Mode::Bare => "bare",
             Mode::Oversubscribed => "oversubscribed",
             Mode::Split => "split",
             Mode::Sized => "sized",
@@ -80,7 +84,7 @@ pub(crate) struct Row {
     /// Milliseconds that no schedule can beat.
     pub(crate) perfect: f64,
     /// In the order of `Mode::ALL`.
-    pub(crate) samples: [Vec<Sample>; 4],
+    pub(crate) samples: [Vec<Sample>; 5],
 }
 
 impl Row {
@@ -108,19 +112,28 @@ impl Row {
         self.of(mode, |sample| sample.waits + sample.stops).median()
     }
 
-    fn peak(&self) -> f64 {
-        let peaks = self.samples[Mode::Ours as usize].iter().map(|sample| sample.peak);
+    fn peak(&self, mode: Mode) -> f64 {
+        let peaks = self.samples[mode as usize].iter().map(|sample| sample.peak);
         peaks.fold(0.0, f64::max)
     }
 
-    /// The bounds that ours breaks in this row.
+    /// The bounds that ours breaks in this row, and `bare` if that breaks any.
+    pub(crate) fn lost(&self) -> Vec<&'static str> {
+        let bare = if self.broken(Mode::Bare).is_empty() { None } else { Some("bare") };
+        self.broken(Mode::Ours).into_iter().chain(bare).collect()
+    }
+
+    /// The bounds that this way breaks in this row; those of others are not held to any.
     ///
     /// Where leaves sleep, any number of them runs at full speed, and oversubscription costs nothing:
     /// it is no rival there. Where they compute, the own slots alone are as many as the cores, and
     /// how tokens are shared makes no difference.
-    pub(crate) fn lost(&self) -> Vec<&'static str> {
+    pub(crate) fn broken(&self, by: Mode) -> Vec<&'static str> {
+        if !matches!(by, Mode::Ours | Mode::Bare) {
+            return Vec::new();
+        }
         let computing = self.leaf == "computing";
-        let ours = self.wall(Mode::Ours);
+        let ours = self.wall(by);
         // Where perfect packing itself is not that much faster, nothing can be.
         let beaten = |mode| {
             let wall = self.wall(mode);
@@ -131,11 +144,8 @@ impl Row {
             ("split", !beaten(Mode::Split)),
             ("perfect", ours > 1.10 * self.perfect),
             ("oversubscribed", computing && ours > self.wall(Mode::Oversubscribed)),
-            (
-                "switches",
-                computing && self.switches(Mode::Ours) >= self.switches(Mode::Oversubscribed),
-            ),
-            ("peak", self.peak() > self.slots() as f64),
+            ("switches", computing && self.switches(by) >= self.switches(Mode::Oversubscribed)),
+            ("peak", self.peak(by) > self.slots() as f64),
         ];
         bounds.into_iter().filter_map(|(bound, broken)| broken.then_some(bound)).collect()
     }

@@ -76,13 +76,13 @@ impl Work {
     /// What runs before it and is not measured.
     ///
     /// Ours as the global pool, which is told of no call, looks every 18.5 ms after a long pause whether it
-    /// has been called. What that is worth the rows of idle times show; in all others, where the turns of
-    /// other contenders make pauses that a program would not, it would hide everything else. So each
-    /// run begins with the pool awake, and the machine too. Work on much memory begins with its own
-    /// caches.
+    /// has been called. What a pause is worth the rows of idle times show; the turns of other contenders make
+    /// longer ones, which a program would not, and would hide everything else. So each run begins with
+    /// the pool awake, and the machine too; idle times do so as well. Work on much memory begins with its
+    /// own caches.
     pub(crate) fn before(&self) -> Option<Work> {
         match self.kind {
-            Kind::Idle { .. } | Kind::Growing { .. } => None,
+            Kind::Growing { .. } => None,
             Kind::Sort { .. } | Kind::Reduce { .. } | Kind::Hash | Kind::Parse => {
                 Some(self.clone())
             }

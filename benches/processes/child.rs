@@ -63,7 +63,7 @@ pub(crate) fn run(words: &str) -> Result<(), Box<dyn Error>> {
     }
     let mut kept: Vec<Token> = Vec::new();
     match task.mode {
-        Mode::Ours => {
+        Mode::Ours | Mode::Bare => {
             let builder = tuned(ThreadPoolBuilder::new().num_threads(task.threads));
             match task.leaf {
                 Leaf::Compute => builder.build_global()?,
@@ -79,13 +79,17 @@ pub(crate) fn run(words: &str) -> Result<(), Box<dyn Error>> {
     }
     let phases = Phases::of(task.leaf, task.alike, task.number, task.quick);
     let trace = Trace::new(Some(task.trace));
-    rayon::scope(|_| {
+    let work = || {
         for _ in 0..phases.rounds {
             trace.job(|| phases.leaf.run_alone(phases.serial));
             let leaves = (0..phases.leaves).into_par_iter().with_max_len(1);
             leaves.for_each(|_| trace.job(|| phases.leaf.run(phases.time)));
         }
-    });
+    };
+    match task.mode {
+        Mode::Ours => rayon_jobserver::scope(|_| work()),
+        _ => rayon::scope(|_| work()),
+    }
     drop(kept);
     println!("{} {}", jobserver.taken(), begin.elapsed().as_secs_f64() * 1e3);
     Ok(trace.finish()?)

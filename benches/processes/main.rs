@@ -1,4 +1,4 @@
-//! Several processes on one budget, in four ways to share it, beside perfect packing.
+//! Several processes on one budget, in five ways to share it, beside perfect packing.
 //!
 //! `cargo bench --bench processes -- [--quick] [--record FOLDER] [FILTER...]` starts 2 to 16 copies
 //! of itself at once, with serial and wide phases of equal or of different sizes. Each has its own
@@ -128,7 +128,7 @@ fn measure(
         quick,
         number,
         threads: match mode {
-            Mode::Ours | Mode::Oversubscribed | Mode::Sized => row.tokens + 1,
+            Mode::Ours | Mode::Bare | Mode::Oversubscribed | Mode::Sized => row.tokens + 1,
             // What cannot be divided goes to the first.
             Mode::Split => (row.slots() + row.processes - 1 - number) / row.processes,
         },

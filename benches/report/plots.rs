@@ -27,6 +27,7 @@ const BLUE: RGBColor = RGBColor(0, 114, 178);
 const ORANGE: RGBColor = RGBColor(213, 94, 0);
 const SKY: RGBColor = RGBColor(86, 180, 233);
 const GREY: RGBColor = RGBColor(140, 140, 140);
+const GREEN: RGBColor = RGBColor(0, 158, 115);
 
 /// Draws what there are rows for.
 pub(crate) fn draw(
@@ -58,7 +59,8 @@ pub(crate) fn draw(
     plot("tokens.svg", title, &takers, 1.0, lines.collect())?;
     let modes = [
         ("ours", BLUE),
-        ("oversubscribed", SKY),
+        ("ours, bare", SKY),
+        ("oversubscribed", GREEN),
         ("fixed split", GREY),
         ("sized at start", ORANGE),
     ];

@@ -97,7 +97,7 @@ pub(crate) fn packing<'a>(rows: impl IntoIterator<Item = &'a packing::Row>) -> S
                 format!("{:.0} / {:.0}", median(|it| it.waits), median(|it| it.stops)),
                 format!("{:.0}", median(|it| it.cpu)),
                 format!("{:.0}", median(|it| it.taken)),
-                if ours { losses(&row.lost()) } else { String::new() },
+                losses(&row.broken(mode)),
             ]
         })
     });

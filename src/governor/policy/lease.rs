@@ -75,7 +75,8 @@ impl Lease {
         self.stage = Stage::Waiting(at);
     }
 
-    /// Waits as briefly as ever: somebody came, but was of more use here, and others wait no shorter for that.
+    /// Waits as briefly as ever: whoever came was of more use here, for which others need not wait longer.
+    /// Never twice in a row, since each call leaves a copy in the queue of every parked worker.
     fn wait_briefly(&mut self, now: Nanos, funds: usize) {
         self.wait(now, funds);
         if let (Stage::Waiting(Some(at)), Some(pace)) = (&mut self.stage, self.pace) {
@@ -137,7 +138,7 @@ impl Policy {
             return Verdict::Stay;
         }
         if self.admitted < 2 || self.turning > 0 {
-            self.lease.wait_briefly(now, self.funds);
+            self.lease.wait(now, self.funds);
             return Verdict::Stay;
         }
         if self.absences.queued() > 0 {
