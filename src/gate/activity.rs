@@ -82,9 +82,10 @@ impl Seat {
         }
     }
 
-    /// Whether the worker has run at all since it was last seen; judged from another thread.
+    /// Whether the worker has run at all since it was last seen; judged from another thread. If not, its
+    /// sleeps until then do not count any more.
     pub(crate) fn has_run(&self, now: Nanos) -> bool {
-        let state = self.state.lock();
+        let mut state = self.state.lock();
         state.usage(now).is_some_and(|usage| state.record.has_run(usage))
     }
 

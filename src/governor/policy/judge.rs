@@ -50,9 +50,14 @@ impl Record {
         self.seen = Some(usage);
     }
 
-    /// Whether a worker has run at all since it was last seen.
-    pub(crate) fn has_run(&self, usage: Usage) -> bool {
-        self.seen.is_some_and(|seen| usage.cpu > seen.cpu)
+    /// Whether a worker has run at all since it was last seen. If not it is idle, and however often it
+    /// slept before that says nothing more.
+    pub(crate) fn has_run(&mut self, usage: Usage) -> bool {
+        let ran = self.seen.is_some_and(|seen| usage.cpu > seen.cpu);
+        if !ran {
+            self.slept = None;
+        }
+        ran
     }
 
     /// A worker is admitted anew: what it did before it was parked does not count.
@@ -141,6 +146,19 @@ mod tests {
         assert_eq!(after(seen(5_000, 12)), Judged::Quiet, "woken in passing");
         assert_eq!(after(seen(7_000, 13)), Judged::Quiet, "too seldom");
         assert_eq!(after(seen(400, 19)), Judged::Quiet, "too short to tell");
+    }
+
+    #[test]
+    fn sleeps_before_a_survey_say_nothing_of_a_worker_that_has_not_run_since() {
+        let seen = |at, cpu, sleeps| Usage { sleeps: Some(sleeps), ..usage(at, cpu) };
+        let asked = |cpu| {
+            let mut record = Record::default();
+            record.judge(seen(0, 0, 10));
+            record.survey(usage(10_000, 50));
+            record.has_run(usage(11_500, cpu));
+            record.judge(seen(12_000, 60, 20))
+        };
+        assert_eq!([asked(50), asked(55)], [Judged::Quiet, Judged::Slept]);
     }
 
     #[test]

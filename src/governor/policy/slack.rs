@@ -109,12 +109,13 @@ impl Policy {
     }
 
     /// Whether the next tick wants to [know](Self::counted) how many of the [sample](Self::sample) have run
-    /// since they were surveyed: idle tokens have been kept as long as they may be.
+    /// since they were surveyed: idle tokens are about to go back. Whoever has not is idle, whatever it did
+    /// before.
     pub(crate) fn counts(&self, now: Nanos) -> bool {
         self.phase == Phase::Slack
             && self.engaged > 0
             && self.release.surveyed()
-            && now >= self.release_due().max(self.slack_since + self.knobs.hold)
+            && now >= self.release_due()
     }
 
     /// The admitted workers that are surveyed and counted: all, or as many as can be looked at in a
@@ -125,10 +126,12 @@ impl Policy {
         self.roster.outsiders(0, SPAN).filter(move |&worker| Some(worker) != stranger)
     }
 
-    /// So many of the [sample](Self::sample) have run for a moment at least. If that is half of them,
-    /// the pool is not idle: phases whose jobs wait, or are few, escape the probes.
+    /// So many of the [sample](Self::sample) have run for a moment at least. If that is half of them when
+    /// idle tokens have been kept as long as they may be, the pool is not idle: phases whose jobs wait, or
+    /// are few, escape the probes.
     pub(crate) fn counted(&mut self, now: Nanos, active: usize) {
-        if 2 * active >= self.sample().count() && !self.draining {
+        let kept = now >= self.slack_since + self.knobs.hold;
+        if kept && 2 * active >= self.sample().count() && !self.draining {
             self.touch(now);
         }
     }

@@ -4,7 +4,7 @@ use super::Nanos;
 use super::dice::Dice;
 use super::jobserver::Fund;
 use super::machine::Job;
-use super::worker::{Mode, Worker};
+use super::worker::Mode;
 use super::world::{Event, World};
 use crate::governor::policy::{Felt, Orders, Ran, Wake};
 use crate::jobserver::Market;
@@ -214,9 +214,13 @@ impl World {
         let (now, tells) = (self.now, self.tells);
         let home = &mut self.pools[pool];
         if home.policy.counts(now) {
-            let sample = home.policy.sample().map(|worker| &home.workers[worker]);
-            let ran = |worker: &&Worker| tells && worker.record.has_run(worker.usage(now, false));
-            let active = sample.filter(ran).count();
+            let sample: Vec<_> = home.policy.sample().collect();
+            let ran = |&&worker: &&usize| {
+                let worker = &mut home.workers[worker];
+                let usage = worker.usage(now, false);
+                tells && worker.record.has_run(usage)
+            };
+            let active = sample.iter().filter(ran).count();
             home.policy.counted(now, active);
         }
         if home.policy.feels(now) {

@@ -93,7 +93,7 @@ fn a_pool_of_phases_keeps_what_half_of_its_workers_use() {
     while story.now < 10 * hold {
         story.now = story.policy.deadline().expect("it has idle tokens").max(story.now);
         if story.policy.counts(story.now) {
-            counts += 1;
+            counts += usize::from(story.now >= story.policy.slack_since + hold);
             let active = if counts < 3 { 2 } else { 1 };
             story.policy.counted(story.now, active);
         }
