@@ -84,9 +84,9 @@ impl Seat {
 
     /// Whether the worker has run at all since it was last seen; judged from another thread. If not, its
     /// sleeps until then do not count any more.
-    pub(crate) fn has_run(&self, now: Nanos) -> bool {
+    pub(crate) fn count(&self, now: Nanos) -> bool {
         let mut state = self.state.lock();
-        state.usage(now).is_some_and(|usage| state.record.has_run(usage))
+        state.usage(now).is_some_and(|usage| state.record.count(usage))
     }
 
     /// What the worker has run since this was last asked, from another thread; `None`: the system does

@@ -97,7 +97,7 @@ impl Governor {
             policy.inspect(now, |worker| self.seats[worker].stillness(now, detect), orders);
         }
         if policy.counts(now) {
-            let active = policy.sample().filter(|&worker| self.seats[worker].has_run(now)).count();
+            let active = policy.sample().filter(|&worker| self.seats[worker].count(now)).count();
             policy.counted(now, active);
         }
         if policy.feels(now) {

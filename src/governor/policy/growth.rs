@@ -110,7 +110,7 @@ impl Growth {
         }
         if self.on_trial > 1 {
             // Not as wide as before.
-            self.reached = admitted.saturating_sub(self.on_trial).max(1);
+            self.reached = self.reached.min(admitted.saturating_sub(self.on_trial)).max(1);
         }
         self.on_trial = 0;
         self.step = 1;

@@ -52,7 +52,7 @@ impl Record {
 
     /// Whether a worker has run at all since it was last seen. If not it is idle, and however often it
     /// slept before that says nothing more.
-    pub(crate) fn has_run(&mut self, usage: Usage) -> bool {
+    pub(crate) fn count(&mut self, usage: Usage) -> bool {
         let ran = self.seen.is_some_and(|seen| usage.cpu > seen.cpu);
         if !ran {
             self.slept = None;
@@ -155,7 +155,7 @@ mod tests {
             let mut record = Record::default();
             record.judge(seen(0, 0, 10));
             record.survey(usage(10_000, 50));
-            record.has_run(usage(11_500, cpu));
+            record.count(usage(11_500, cpu));
             record.judge(seen(12_000, 60, 20))
         };
         assert_eq!([asked(50), asked(55)], [Judged::Quiet, Judged::Slept]);

@@ -275,7 +275,21 @@ mod tests {
     }
 
     #[test]
-    fn patience_doubles_when_the_only_token_is_fetched_back_and_is_of_use() {
+    fn patience_doubles_when_the_only_token_is_fetched_back() {
+        let mut release = Release::default();
+        let mut slack = |fetched: bool| {
+            release.next_round(true, 1, 2);
+            release.gave();
+            release.reset();
+            release.fetched(fetched, false);
+            release.fetched(true, false);
+            release.patience(5)
+        };
+        assert_eq!([slack(true), slack(false), slack(true)], [10, 10, 20]);
+    }
+
+    #[test]
+    fn patience_doubles_only_if_what_is_fetched_back_is_of_use() {
         let slack = |fetched: bool, on_trial: bool, useful: bool| {
             let mut release = Release::default();
             release.next_round(true, 1, 2);
@@ -297,6 +311,7 @@ mod tests {
         let mut first = |taken: bool| {
             release.next_round(true, 12, 13);
             let first = release.pending();
+            assert_eq!(release.asks_several(), first > 1);
             release.gave();
             if taken {
                 release.next_round(true, 11, 12);

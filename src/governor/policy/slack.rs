@@ -4,9 +4,8 @@ use super::absence::SPAN;
 use super::{Nanos, Orders, Phase, Policy, Ran};
 use crate::jobserver::Market;
 
-/// A beat is so small a part of the time since the last activity. With a 16th, a bare section of 2 ms after
-/// 200 ms of idleness took 2.7 to 5.8 times as long as on stock rayon; half a thousand beats before the
-/// longest one is reached are what this costs.
+/// A beat is so small a part of the time since the last activity. The rows of idle times show what a call
+/// then waits; half a thousand beats before the longest one is reached are what this costs.
 const PAUSES: Nanos = 128;
 
 impl Policy {

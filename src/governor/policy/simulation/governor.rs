@@ -218,7 +218,7 @@ impl World {
             let ran = |&&worker: &&usize| {
                 let worker = &mut home.workers[worker];
                 let usage = worker.usage(now, false);
-                tells && worker.record.has_run(usage)
+                tells && worker.record.count(usage)
             };
             let active = sample.iter().filter(ran).count();
             home.policy.counted(now, active);

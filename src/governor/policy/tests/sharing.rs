@@ -1,4 +1,4 @@
-//! Offers of busy pools beside other duties of the workers that are called.
+//! What busy pools and slack ones give up to others, and who is asked for it.
 
 use super::*;
 
@@ -24,4 +24,41 @@ fn a_call_that_looks_after_a_nested_worker_puts_no_offer_off() {
     assert!(story.now <= before + shortest, "{}", story.now - before);
     assert_eq!(call(&mut story, 2).0, Verdict::Park);
     assert_eq!(story.policy.tally().turns, 1, "then comes the offer, after a turn of the other");
+}
+
+/// A pool within a call whose worker 3 is asked for its token, with `taken` after others took one.
+fn asked(taken: bool) -> Story {
+    let mut story = Story::new(4, false, 4);
+    story.spread();
+    story.beat(PLENTY, Ran::No);
+    let _ = story.taken(PLENTY, 3, false);
+    while story.policy.release.pending() == 0 {
+        story.beat(DRY, Ran::No);
+    }
+    if taken {
+        story.policy.release.gave();
+        story.policy.release.next_round(true, 3, 4);
+    }
+    story
+}
+
+#[test]
+fn whoever_takes_a_probe_late_is_busy_in_an_announced_call_too() {
+    for (late, verdict) in [(true, Verdict::Stay), (false, Verdict::Park)] {
+        let sighting = Sighting { worker: 3, nested: false, judged: Judged::Quiet, late };
+        let taken = asked(false).tell(|policy, now, out| policy.taken(now, DRY, sighting, out));
+        assert_eq!(taken.0, verdict);
+    }
+}
+
+#[test]
+fn of_whom_nothing_is_known_gives_way_only_where_others_take_tokens() {
+    for (wanted, verdict) in [(true, Verdict::Park), (false, Verdict::Stay)] {
+        let mut story = asked(wanted);
+        let judged = Judged::Unknown;
+        let sighting = Sighting { worker: 3, nested: false, judged, late: false };
+        assert_eq!(story.policy.release.is_wanted(), wanted);
+        let taken = story.tell(|policy, now, out| policy.taken(now, DRY, sighting, out));
+        assert_eq!(taken.0, verdict);
+    }
 }

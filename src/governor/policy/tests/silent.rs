@@ -95,6 +95,13 @@ fn growth_that_helps_goes_on_to_the_width_it_once_had() {
     growth.started(6);
     assert!(growth.failed(0, 1));
     assert_eq!((growth.step(), growth.reached()), (1, 1), "it is after all");
+    growth.started(3);
+    growth.confirmed(0, 4, 64);
+    growth.started(4);
+    assert!(growth.failed(0, 8));
+    assert_eq!((growth.step(), growth.reached()), (1, 4), "as wide as it was of use");
+    growth.recall();
+    assert_eq!(growth.step(), 3, "at once");
 }
 
 #[test]
