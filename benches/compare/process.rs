@@ -6,6 +6,7 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use jobserver::Client;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::contenders::{Place, Pool};
 use crate::leaf;
@@ -48,8 +49,20 @@ impl Process {
         Ok(Process { child, asks, answers: BufReader::new(answers) })
     }
 
-    /// Has it run its work once.
+    /// Has it run its work once. Until it is asked again it stands still, so that none runs beside another,
+    /// be it for a moment to see whether it is called.
     pub(crate) fn run(&mut self) -> Result<Sample, Box<dyn Error>> {
+        self.signal(Signal::CONT)?;
+        let sample = self.sample();
+        self.signal(Signal::STOP)?;
+        sample
+    }
+
+    fn signal(&self, signal: Signal) -> io::Result<()> {
+        Ok(kill_process(Pid::from_child(&self.child), signal)?)
+    }
+
+    fn sample(&mut self) -> Result<Sample, Box<dyn Error>> {
         writeln!(self.asks.as_mut().ok_or("it has ended")?)?;
         let mut answer = String::new();
         self.answers.read_line(&mut answer)?;
@@ -69,6 +82,8 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         drop(self.asks.take());
+        // One that has failed is not there any more.
+        let _ = self.signal(Signal::CONT);
         // Ended by that; where it has failed, so has the run that needed it.
         let _ = self.child.wait();
     }

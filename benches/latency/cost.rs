@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rayon::prelude::*;
 use rayon_jobserver::{Jobserver, ThreadPoolBuilder};
 
-use crate::{WORKERS, leaf};
+use crate::{WORKERS, nap};
 
 /// How often a second the governor of a pool wakes whose funded workers all compute.
 pub(crate) fn busy(span: Duration) -> Result<f64, Box<dyn Error>> {
@@ -32,11 +32,11 @@ pub(crate) fn busy(span: Duration) -> Result<f64, Box<dyn Error>> {
                 });
             });
         });
-        leaf(SECOND);
+        nap(SECOND);
         let governor = |thread: &str| thread.starts_with("rayon-governor");
         let waits = || switches(governor, &["voluntary_ctxt_switches"]);
         let waited = waits().and_then(|before| {
-            leaf(span);
+            nap(span);
             Ok(waits()? - before)
         });
         over.store(true, Ordering::Relaxed);
@@ -59,7 +59,7 @@ pub(crate) struct Idle {
 /// Medians of so many seconds without that thread, each beside one with it: now and then the machine
 /// itself makes a second a good deal dearer.
 pub(crate) fn idle(seconds: usize) -> io::Result<Idle> {
-    leaf(SECOND);
+    nap(SECOND);
     let (mut shares, mut rates, mut timers) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..seconds {
         let (share, switches) = cost(SECOND)?;
@@ -102,7 +102,7 @@ fn cost(span: Duration) -> io::Result<(f64, f64)> {
     // To look for the switches costs a millisecond itself.
     let before = all()?;
     let cpu = cpu_time();
-    leaf(span);
+    nap(span);
     let cpu = cpu_time() - cpu;
     let switches = all()? - before;
     let share = cpu.as_secs_f64() / span.as_secs_f64() * 100.0;

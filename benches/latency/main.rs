@@ -2,7 +2,8 @@
 //!
 //! `cargo bench --bench latency -- [--quick] [--record FOLDER] [FILTER...]` prints medians and worst
 //! cases of repeated trials. The tokens lie in a real pipe; a second connection stands for the other
-//! clients of the jobserver. A filter is for `back`, `growth`, `busy`, `broadcast` or `idle`.
+//! clients of the jobserver. A filter is for `back`, `growth`, `busy`, `neighbour`, `broadcast`
+//! or `idle`.
 
 #[path = "../common/args.rs"]
 mod args;
@@ -15,6 +16,9 @@ mod figure;
 mod figures;
 #[path = "../common/machine.rs"]
 mod machine;
+mod neighbour;
+#[path = "../common/stats.rs"]
+mod stats;
 #[path = "../common/times.rs"]
 mod times;
 mod trials;
@@ -26,6 +30,7 @@ use std::time::Duration;
 
 use args::Options;
 use figures::Figures;
+use neighbour::Idle;
 use rayon_jobserver::{Jobserver, ThreadPoolBuilder};
 use trials::{Budget, Enter};
 
@@ -33,6 +38,9 @@ const WORKERS: usize = 16;
 const TOKENS: usize = WORKERS - 1;
 
 fn main() -> Result<(), Box<dyn Error>> {
+    if let Ok(whose) = std::env::var(neighbour::IDLER) {
+        return neighbour::idle(&whose);
+    }
     let options = Options::parse()?;
     let mut figures = Figures::default();
     let trials = if options.quick { 4 } else { 40 };
@@ -59,6 +67,18 @@ fn main() -> Result<(), Box<dyn Error>> {
         let rate = cost::busy(span)?;
         let what = "owned pool with all funded workers busy: governor's wake-ups";
         figures.note(what, rate, "a second", ..=20.0);
+    }
+
+    if options.wants("neighbour") {
+        let rounds = if options.quick { 3 } else { 15 };
+        for (whose, ours) in [("ours", true), ("stock", false)] {
+            let Idle { slowed, runs, cpu } = neighbour::beside(rounds, ours)?;
+            let what =
+                |what| format!("half a second on all cores after a bare call of {whose}: {what}");
+            figures.note(what("times alone"), slowed, "", ..);
+            figures.note(what("runs of the idle pool's threads"), runs, "", ..);
+            figures.note(what("CPU time of the idle pool"), cpu, "ms", ..);
+        }
     }
 
     let builder = ThreadPoolBuilder::new().num_threads(WORKERS).jobserver(budget.mine.clone());
@@ -98,7 +118,7 @@ fn second_connection(jobserver: &Jobserver) -> Result<Jobserver, Box<dyn Error>>
     Ok(Jobserver::from_env()?.ok_or("the environment names no jobserver")?)
 }
 
-fn leaf(time: Duration) {
+fn nap(time: Duration) {
     thread::sleep(time); // in place of a core
 }
 

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use rayon_jobserver::Jobserver;
 
 use crate::times::Times;
-use crate::{TOKENS, WORKERS, leaf};
+use crate::{TOKENS, WORKERS, nap};
 
 /// Both ends of one jobserver.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub(crate) fn back_alone(budget: &Budget, enter: Enter<'_>, trials: usize) -> Ti
     Times::of((0..trials).map(|_| {
         enter(&|| {
             let jobs = (0..WORKERS * 20).into_par_iter().with_max_len(1);
-            jobs.for_each(|_| leaf(Duration::from_millis(1)));
+            jobs.for_each(|_| nap(Duration::from_millis(1)));
         });
         let end = Instant::now();
         while budget.mine.held() > 0 {
@@ -55,7 +55,7 @@ pub(crate) fn back_to_waiter(budget: &Budget, enter: Enter<'_>, trials: usize) -
             enter(&|| {
                 // As wide as can be before the others begin to want tokens.
                 (0..WORKERS * 20).into_par_iter().with_max_len(1).for_each(|index| {
-                    leaf(Duration::from_millis(1));
+                    nap(Duration::from_millis(1));
                     if index == WORKERS * 10 {
                         begun.store(true, Ordering::Release);
                     }
@@ -86,7 +86,7 @@ pub(crate) fn growth(budget: &Budget, enter: Enter<'_>, trials: usize) -> Times 
                             grown.get_or_init(Instant::now);
                         }
                         while !over.load(Ordering::Acquire) && running.load(Ordering::SeqCst) < 2 {
-                            leaf(Duration::from_micros(50));
+                            nap(Duration::from_micros(50));
                         }
                     });
                 });
@@ -94,7 +94,7 @@ pub(crate) fn growth(budget: &Budget, enter: Enter<'_>, trials: usize) -> Times 
             while running.load(Ordering::SeqCst) == 0 {
                 thread::yield_now();
             }
-            leaf(Duration::from_millis(3));
+            nap(Duration::from_millis(3));
             let begin = Instant::now();
             drop(all.pop());
             worker.join().expect("the jobs end");
@@ -109,7 +109,7 @@ pub(crate) fn growth(budget: &Budget, enter: Enter<'_>, trials: usize) -> Times 
 /// Bare broadcasts with no token to be had, at all states of the heartbeat.
 pub(crate) fn bare_broadcast(trials: usize) -> Times {
     Times::of((0..trials).map(|trial| {
-        leaf(Duration::from_millis(7 * trial as u64));
+        nap(Duration::from_millis(7 * trial as u64));
         let begin = Instant::now();
         assert_eq!(rayon::broadcast(|_| ()).len(), WORKERS);
         begin.elapsed()

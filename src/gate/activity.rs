@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::governor::policy::{Judged, LATE, Nanos, Ran, Record, Stillness, Usage};
+use crate::governor::policy::{Judged, LATE, Nanos, Ran, Record, STIR, Stillness, Usage};
 
 /// What is known of one worker's thread.
 #[derive(Debug, Default)]
@@ -98,6 +98,22 @@ impl Seat {
         Some(Nanos::try_from(ran.as_nanos()).unwrap_or(Nanos::MAX))
     }
 
+    /// A probe is about to be posted; the worker may be asleep.
+    pub(crate) fn await_probe(&self) {
+        self.stirred();
+    }
+
+    /// Whether the worker has not run since the probe was posted, though it would, had it a core: an idle one
+    /// is woken for a probe and takes it as soon as it runs. Judged from another thread.
+    pub(crate) fn starves(&self) -> bool {
+        self.stirred().is_some_and(|ran| ran < STIR) && !self.sleeps()
+    }
+
+    /// Whether the worker sleeps; judged from another thread.
+    fn sleeps(&self) -> bool {
+        self.state.lock().clock.as_ref().is_some_and(system::Clock::sleeps)
+    }
+
     /// Whether the worker has slept for `detect` or longer; judged from another thread.
     pub(crate) fn stillness(&self, now: Nanos, detect: Nanos) -> Stillness {
         let mut state = self.state.lock();
@@ -139,9 +155,24 @@ impl State {
 /// Watches how much one worker runs.
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
-    /// Whom it watches, and when it last looked.
-    seen: Option<(usize, Nanos)>,
+    seen: Option<Seen>,
 }
+
+/// Whom a watch has seen.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    worker: usize,
+    at: Nanos,
+    /// It slept: from then on it runs only if it is called.
+    asleep: bool,
+    /// What it has run since it was first seen, if it has not been seen asleep since.
+    searched: Nanos,
+}
+
+/// What a worker runs at most to take a probe, find nothing else and fall asleep. rayon looks through
+/// all queues 33 times and yields its core after each: where every core is wanted that takes
+/// 0.1 s and more, of which it runs some 0.1 ms if there are 256 queues.
+const SEARCH: Nanos = 500_000;
 
 impl Watch {
     /// Forgets what was seen: the worker is about to run on our account.
@@ -149,13 +180,20 @@ impl Watch {
         self.seen = None;
     }
 
-    /// Whether the worker has run since the last look.
+    /// Whether the worker has run since the last look other than on our account.
     pub(crate) fn look(&mut self, now: Nanos, worker: usize, seat: &Seat) -> Ran {
         let Some(ran) = seat.stirred() else { return Ran::Unknown };
-        match self.seen.replace((worker, now)) {
-            Some((same, _)) if same == worker && ran == 0 => Ran::No,
-            Some((same, at)) if same == worker && 2 * ran >= now - at => Ran::Busy,
-            Some((same, _)) if same == worker => Ran::Yes,
+        let seen = self.seen.filter(|seen| seen.worker == worker);
+        let settled = seen.is_some_and(|seen| seen.asleep);
+        let searched = seen.map_or(0, |seen| seen.searched + ran);
+        let asleep = settled || seat.sleeps();
+        self.seen = Some(Seen { worker, at: now, asleep, searched });
+        match seen {
+            Some(seen) if settled || searched > SEARCH => match ran {
+                0 => Ran::No,
+                ran if 2 * ran >= now - seen.at => Ran::Busy,
+                _ => Ran::Yes,
+            },
             _ => Ran::Unsettled,
         }
     }

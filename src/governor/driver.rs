@@ -53,6 +53,12 @@ impl Driver {
             let after = deadline.map(|at| at.saturating_sub(now));
             if posts > 0 || call {
                 state.watch.unsettle();
+                if state.policy.presumes_sleep() {
+                    state
+                        .policy
+                        .sample()
+                        .for_each(|worker| self.governor.seats[worker].await_probe());
+                }
             } else {
                 state.asleep_until = Some(deadline.unwrap_or(Nanos::MAX));
                 // Under the lock, or it would undo what others set meanwhile.
@@ -99,6 +105,9 @@ impl Governor {
         if policy.counts(now) {
             let active = policy.sample().filter(|&worker| self.seats[worker].count(now)).count();
             policy.counted(now, active);
+        }
+        if policy.doubts(now) && policy.sample().any(|worker| self.seats[worker].starves()) {
+            policy.starved(now);
         }
         if policy.feels(now) {
             let ran = |worker: usize| self.seats[worker].stirred();

@@ -31,8 +31,8 @@ pub(crate) use interface::{Judged, Orders, Ran, Sighting, Stillness, Tally, Verd
 pub(crate) use judge::{LATE, Record, Usage};
 pub(crate) use knobs::{Knobs, Nanos};
 use lease::Lease;
-pub(crate) use pulse::Felt;
 use pulse::Pulse;
+pub(crate) use pulse::{Felt, STIR};
 use release::Release;
 use rhythm::Rhythm;
 use roster::Roster;
@@ -372,6 +372,20 @@ impl Policy {
         self.inspection().is_some_and(|at| at <= now)
     }
 
+    /// Whether the next tick takes every worker for busy that are most likely asleep: it wants to know first
+    /// whether one of the [sample](Self::sample) has [starved](Self::starved) for a core since the probe was
+    /// posted.
+    pub(crate) fn doubts(&self, now: Nanos) -> bool {
+        matches!(self.phase, Phase::Listening { .. })
+            && self.presumes_sleep()
+            && self.probe_has_matured(now)
+    }
+
+    /// One has: it may be idle, and take the probe as soon as it runs.
+    pub(crate) fn starved(&mut self, now: Nanos) {
+        self.phase = Phase::Listening { since: now };
+    }
+
     /// Whether it matters to the next tick what lies in the jobserver: a pool that only keeps
     /// watch neither takes nor gives.
     pub(crate) fn trades(&self) -> bool {
@@ -425,10 +439,13 @@ impl Policy {
     /// tokens go back, or while a lookout is but checked on: on a crowded machine they are slow to
     /// wake, and a pool that took them for busy would fetch tokens for nothing.
     fn tau(&self) -> Nanos {
-        let called = self.is_called() || (self.anchored && self.blind);
+        if self.presumes_sleep() { 20 * self.knobs.tau } else { self.knobs.tau }
+    }
+
+    /// Whether the workers are most likely asleep.
+    pub(crate) fn presumes_sleep(&self) -> bool {
         let checked_on = self.admitted == 1 && self.quiet_beats > 0;
-        let asleep = !called || self.release.pending() > 0 || checked_on;
-        if asleep { 20 * self.knobs.tau } else { self.knobs.tau }
+        !self.may_be_called() || self.release.pending() > 0 || checked_on
     }
 
     /// How long idle tokens are kept that others may want.

@@ -55,7 +55,8 @@ pub(crate) enum Ran {
     Busy,
     Yes,
     No,
-    /// The first beat after a probe, which itself makes the worker run: only the next one counts.
+    /// Too soon to tell after a probe, which itself makes the worker run: it has just fallen asleep, or not
+    /// even that.
     Unsettled,
     /// This system does not tell.
     Unknown,

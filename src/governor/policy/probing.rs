@@ -142,7 +142,7 @@ impl Policy {
     /// A pool whose sections are shorter than a probe takes to mature tries one more worker now and
     /// then, or is offered a token when there is one.
     fn bid(&mut self, now: Nanos, market: Market, out: &mut Orders) {
-        if self.roster.len() == 0 || self.growth.asked() > 0 {
+        if self.roster.len() == 0 || self.growth.asked() > 0 || !self.may_be_called() {
             return;
         }
         if market.lying == 0 {

@@ -60,12 +60,22 @@ const LONGEST: Nanos = 4;
 
 /// Whoever runs for less between two looks does no job: rayon takes so long to let a worker fall asleep.
 /// Seen in a log of 16 workers after a call: up to 7 µs, and 20 or more as long as they had jobs.
-const STIR: Nanos = 10_000;
+pub(crate) const STIR: Nanos = 10_000;
 
 impl Policy {
     /// Whether a call from outside is under way, announced or not.
     pub(super) fn is_called(&self) -> bool {
         self.engaged > 0 || (self.is_silent() && self.pulse.beats)
+    }
+
+    /// The same, or nobody can tell.
+    pub(super) fn may_be_called(&self) -> bool {
+        self.is_called() || (self.anchored && self.blind)
+    }
+
+    /// The lookout has not run for a beat: no call is under way.
+    pub(super) fn is_still(&mut self) {
+        self.pulse.beats = false;
     }
 
     /// Whether calls are not announced, and can be found out about.

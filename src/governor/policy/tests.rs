@@ -1,5 +1,6 @@
 //! The policy under made-up events: each test is one story, told event by event.
 
+mod crowded;
 mod looking;
 mod resuming;
 mod sharing;

@@ -223,6 +223,10 @@ impl World {
             let active = sample.iter().filter(ran).count();
             home.policy.counted(now, active);
         }
+        // As on a crowded machine.
+        if tells && home.policy.doubts(now) && self.dice.percent(25) {
+            home.policy.starved(now);
+        }
         if home.policy.feels(now) {
             let sample: Vec<_> = home.policy.sample().collect();
             let ran = sample.into_iter().map(|worker| home.workers[worker].stirred(now));
