@@ -249,15 +249,13 @@ impl Policy {
             Phase::Dormant => {
                 self.pressing = true;
                 if self.funds == 0 {
-                    let at_once = self.resume.min(AT_ONCE);
-                    self.resume -= at_once;
-                    self.resuming = at_once > 0;
-                    out.take += 1 + at_once;
+                    out.take += 1 + self.resume_at_once();
                 }
             }
             // The call may need more workers than are admitted. Calls may come by the thousand a
             // second, so that not each of them is worth a probe.
             Phase::Slack if self.roster.len() > 0 => {
+                out.take += self.resume_at_once();
                 let (first, longest) = self.knobs.look;
                 let pause = match (self.growth.asked(), self.admitted) {
                     (0, _) => first,
@@ -270,6 +268,14 @@ impl Policy {
             }
             Phase::Slack | Phase::Listening { .. } | Phase::Saturated { .. } => {}
         }
+    }
+
+    /// How many workers the call itself is to wake. The governor's thread wakes the others.
+    fn resume_at_once(&mut self) -> usize {
+        let at_once = self.resume.min(AT_ONCE).min(self.roster.len());
+        self.resume -= at_once;
+        self.resuming = at_once > 0;
+        at_once
     }
 
     /// A call or job from outside has ended.
