@@ -99,12 +99,15 @@ impl Usage {
         let ran = self.cpu.saturating_sub(earlier.cpu);
         if ran <= PROBE_COST {
             Judged::Quiet
-        } else if !(BRIEF..FRESH).contains(&elapsed) {
+        } else if elapsed < BRIEF {
             Judged::Unknown
-        } else if ran * 5 > elapsed {
+        } else if ran * 5 <= elapsed.min(FRESH) {
+            // Not even if all of it was lately.
+            Judged::Quiet
+        } else if elapsed < FRESH {
             Judged::Active
         } else {
-            Judged::Quiet
+            Judged::Unknown
         }
     }
 }
@@ -129,7 +132,8 @@ mod tests {
         assert_eq!(judge(usage(0, 0), usage(1_000, 60)), Judged::Quiet);
         assert_eq!(judge(usage(0, 0), usage(1_000, 300)), Judged::Active);
         assert_eq!(judge(usage(0, 0), usage(300, 250)), Judged::Unknown, "too short to tell");
-        assert_eq!(judge(usage(0, 0), usage(9_000, 300)), Judged::Unknown, "too long ago");
+        assert_eq!(judge(usage(0, 0), usage(9_000, 500)), Judged::Unknown, "too long ago");
+        assert_eq!(judge(usage(0, 0), usage(9_000, 300)), Judged::Quiet, "whenever that was");
         assert_eq!(judge(usage(0, 0), usage(9_000, 90)), Judged::Quiet, "however long ago");
     }
 

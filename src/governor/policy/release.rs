@@ -112,9 +112,10 @@ impl Release {
         self.first /= 2;
     }
 
-    /// A worker that was asked to give way proved busy.
+    /// A worker that was asked to give way proved busy. Where others took several tokens lately it may have been
+    /// at the very end of its phase, and they wait for the next one.
     pub(crate) fn refuted(&mut self) {
-        if self.doublings >= 0 {
+        if self.doublings >= 0 && self.first == 0 {
             self.doublings = (self.doublings + 1).min(MOST);
         }
     }
@@ -339,6 +340,31 @@ mod tests {
         release.gave();
         release.next_round(true, 11, 12);
         assert_eq!((release.pending(), release.is_wanted()), (4, true));
+    }
+
+    #[test]
+    fn a_worker_that_proves_busy_makes_others_wait_only_if_they_took_no_tokens_lately() {
+        let mut release = Release::default();
+        let mut slack = |taken: bool| {
+            release.next_round(true, 12, 13);
+            release.gave();
+            if taken {
+                release.next_round(true, 11, 12);
+            } else {
+                release.postpone(7);
+            }
+            release.reset();
+            let before = release.patience(4);
+            release.refuted();
+            (before, release.patience(4))
+        };
+        assert_eq!([slack(true), slack(false)], [(2, 2), (4, 4)], "they took four, then none");
+        assert_eq!([slack(false), slack(false)], [(8, 8), (16, 16)], "and none again");
+        release.refuted();
+        assert_eq!(release.patience(4), 16, "the longest there is");
+        let mut release = Release::default();
+        release.refuted();
+        assert_eq!(release.patience(4), 8, "nobody has taken any");
     }
 
     #[test]

@@ -25,7 +25,7 @@ fn checked_on() -> Story {
 fn answer(story: &mut Story) {
     let _ = story.taken(PLENTY, 0, false);
     while let Some(worker) = story.policy.in_turn {
-        story.tell(|policy, now, out| policy.turned(now, PLENTY, worker, false, out));
+        let _ = story.tell(|policy, now, out| policy.turned(now, PLENTY, worker, false, out));
     }
     story.resumed();
 }
