@@ -297,3 +297,65 @@ mod system {
         None
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::hint::spin_loop;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Instant;
+
+    use super::*;
+
+    /// Looks until it is told something else than this, and what that is.
+    fn look_past(watch: &mut Watch, seat: &Seat, born: Instant, told: Ran) -> Ran {
+        loop {
+            assert!(born.elapsed() < Duration::from_secs(60), "nothing but {told:?}");
+            let now = Nanos::try_from(born.elapsed().as_nanos()).expect("less than a minute");
+            let ran = watch.look(now, 0, seat);
+            if ran != told {
+                return ran;
+            }
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn what_a_worker_runs_counts_once_it_was_seen_asleep_or_has_run_for_longer_than_a_probe_takes()
+    {
+        let (seat, over, born) = (Seat::default(), AtomicBool::new(false), Instant::now());
+        let (call, calls) = mpsc::channel::<()>();
+        let (sit, sat) = mpsc::channel::<()>();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                seat.occupy(0);
+                sit.send(()).expect("the test waits");
+                for () in calls {
+                    while !over.load(Ordering::Relaxed) {
+                        spin_loop();
+                    }
+                }
+            });
+            sat.recv().expect("it sits");
+            let mut watch = Watch::default();
+            assert_eq!(look_past(&mut watch, &seat, born, Ran::Unsettled), Ran::No, "it sleeps");
+            call.send(()).expect("it waits for calls");
+            let called = look_past(&mut watch, &seat, born, Ran::No);
+            assert!(
+                matches!(called, Ran::Yes | Ran::Busy),
+                "{called:?} though it was asleep before"
+            );
+            watch.unsettle();
+            assert_eq!(
+                watch.look(0, 0, &seat),
+                Ran::Unsettled,
+                "it may only be on its way to sleep"
+            );
+            let busy = look_past(&mut watch, &seat, born, Ran::Unsettled);
+            assert!(matches!(busy, Ran::Yes | Ran::Busy), "{busy:?} for too long a way to sleep");
+            over.store(true, Ordering::Relaxed);
+            drop(call);
+        });
+    }
+}
