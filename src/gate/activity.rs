@@ -105,8 +105,15 @@ impl Seat {
 
     /// Whether the worker has not run since the probe was posted, though it would, had it a core: an idle one
     /// is woken for a probe and takes it as soon as it runs. Judged from another thread.
+    ///
+    /// Whoever has had a core once since then is busy, however long he waits for the next one: or a pool of more
+    /// workers than cores would never count as saturated.
     pub(crate) fn starves(&self) -> bool {
-        self.stirred().is_some_and(|ran| ran < STIR) && !self.sleeps()
+        let ran = || {
+            let state = self.state.lock();
+            Some(state.clock.as_ref()?.read()?.saturating_sub(state.felt))
+        };
+        ran().is_some_and(|ran| ran.as_nanos() < u128::from(STIR)) && !self.sleeps()
     }
 
     /// Whether the worker sleeps; judged from another thread.
@@ -169,9 +176,9 @@ struct Seen {
     searched: Nanos,
 }
 
-/// What a worker runs at most to take a probe, find nothing else and fall asleep. rayon looks through
-/// all queues 33 times and yields its core after each: where every core is wanted that takes
-/// 0.1 s and more, of which it runs some 0.1 ms if there are 256 queues.
+/// Whoever has run for longer since a probe is in a job, and not on its way to sleep. That way takes a worker
+/// little of a core but, where all cores are wanted, tens of milliseconds: rayon looks through all queues 33
+/// times and yields after each.
 const SEARCH: Nanos = 500_000;
 
 impl Watch {
@@ -354,6 +361,13 @@ mod tests {
             );
             let busy = look_past(&mut watch, &seat, born, Ran::Unsettled);
             assert!(matches!(busy, Ran::Yes | Ran::Busy), "{busy:?} for too long a way to sleep");
+            seat.await_probe();
+            while seat.starves() {
+                assert!(born.elapsed() < Duration::from_secs(60), "it has no core for so long");
+                thread::yield_now();
+            }
+            // It has run since, and that is not forgotten when another has the core.
+            assert_eq!((0..1_000).filter(|_| seat.starves()).count(), 0);
             over.store(true, Ordering::Relaxed);
             drop(call);
         });

@@ -74,7 +74,7 @@ impl Policy {
     }
 
     /// The lookout has not run for a beat: no call is under way.
-    pub(super) fn is_still(&mut self) {
+    pub(super) fn calm(&mut self) {
         self.pulse.beats = false;
     }
 

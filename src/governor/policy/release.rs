@@ -256,6 +256,18 @@ impl Release {
 mod tests {
     use super::*;
 
+    /// A slack in which one of twelve spare tokens goes back, and is `taken` by others or lies there.
+    fn slack_of_twelve(release: &mut Release, taken: bool) {
+        release.next_round(true, 12, 13);
+        release.gave();
+        if taken {
+            release.next_round(true, 11, 12);
+        } else {
+            release.postpone(7);
+        }
+        release.reset();
+    }
+
     #[test]
     fn patience_doubles_while_nobody_wants_what_goes_back() {
         let mut release = Release::default();
@@ -346,14 +358,7 @@ mod tests {
     fn a_worker_that_proves_busy_makes_others_wait_only_if_they_took_no_tokens_lately() {
         let mut release = Release::default();
         let mut slack = |taken: bool| {
-            release.next_round(true, 12, 13);
-            release.gave();
-            if taken {
-                release.next_round(true, 11, 12);
-            } else {
-                release.postpone(7);
-            }
-            release.reset();
+            slack_of_twelve(&mut release, taken);
             let before = release.patience(4);
             release.refuted();
             (before, release.patience(4))

@@ -158,14 +158,14 @@ impl Policy {
                 }
                 self.post(now, 1, out);
             }
-            // It may take long to fall asleep: where every core is wanted 0.1 s and more.
+            // It may take long to fall asleep: where every core is wanted tens of milliseconds.
             Ran::Unsettled => {
                 let pause = (now - self.last_post).min(self.knobs.beat.1);
                 self.beat_at = now + pause.max(self.beat);
             }
             Ran::No => {
+                self.calm();
                 // So that a call after a pause waits no longer than a small part of that pause.
-                self.is_still();
                 let (least, most) = self.knobs.beat;
                 self.beat = ((now - self.slack_since) / PAUSES).clamp(least, most);
                 self.beat_at = now + self.beat;
