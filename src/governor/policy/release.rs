@@ -257,8 +257,11 @@ mod tests {
     use super::*;
 
     /// A slack in which one of twelve spare tokens goes back, and is `taken` by others or lies there.
-    fn slack_of_twelve(release: &mut Release, taken: bool) {
+    /// Returns how many were to go at first.
+    fn slack_of_twelve(release: &mut Release, taken: bool) -> usize {
         release.next_round(true, 12, 13);
+        let first = release.pending();
+        assert_eq!(release.asks_several(), first > 1);
         release.gave();
         if taken {
             release.next_round(true, 11, 12);
@@ -266,6 +269,7 @@ mod tests {
             release.postpone(7);
         }
         release.reset();
+        first
     }
 
     #[test]
@@ -321,19 +325,7 @@ mod tests {
     #[test]
     fn a_slack_begins_with_as_many_as_were_taken_in_the_one_before() {
         let mut release = Release::default();
-        let mut first = |taken: bool| {
-            release.next_round(true, 12, 13);
-            let first = release.pending();
-            assert_eq!(release.asks_several(), first > 1);
-            release.gave();
-            if taken {
-                release.next_round(true, 11, 12);
-            } else {
-                release.postpone(7);
-            }
-            release.reset();
-            first
-        };
+        let mut first = |taken: bool| slack_of_twelve(&mut release, taken);
         assert_eq!([first(true), first(true), first(true)], [1, 4, 11]);
         assert_eq!(
             [first(false), first(false), first(true)],
