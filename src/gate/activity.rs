@@ -43,11 +43,11 @@ impl Seat {
         self.survey(now);
     }
 
-    /// Judges what the worker, on whose thread this is called, has done since it was last seen.
-    pub(crate) fn judge_self(&self, now: Nanos) -> Judged {
+    /// Judges what the worker, on whose thread this is called, one of so many, has done since it was last seen.
+    pub(crate) fn judge_self(&self, now: Nanos, workers: usize) -> Judged {
         let mut state = self.state.lock();
         match state.usage(now) {
-            Some(usage) => state.record.judge(Usage { sleeps: system::sleeps(), ..usage }),
+            Some(usage) => state.record.judge(Usage { sleeps: system::sleeps(), ..usage }, workers),
             // Where the system does not tell, a probe taken must do for a sign of idleness.
             None => Judged::Quiet,
         }

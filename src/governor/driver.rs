@@ -35,6 +35,7 @@ impl Driver {
     /// Does what is due and says how long to sleep, or `None` if the pool has ended.
     fn round(&self, post: &Post) -> Option<Option<Nanos>> {
         let governor = &*self.governor;
+        let mut posted = false;
         loop {
             let mut state = governor.state.lock();
             state.asleep_until = None;
@@ -42,6 +43,9 @@ impl Driver {
                 return None;
             }
             let now = governor.now();
+            if std::mem::take(&mut posted) {
+                state.policy.posted(now);
+            }
             let nudged = governor.nudged.swap(false, Ordering::Acquire);
             let due = nudged || state.policy.deadline().is_some_and(|at| at <= now);
             let exchanged = if due { governor.tick(&mut state, now) } else { None };
@@ -71,7 +75,8 @@ impl Driver {
                 return Some(after);
             }
             if posts > 0 {
-                governor.posted.store(now, Ordering::Relaxed);
+                governor.posted.store(governor.now(), Ordering::Relaxed);
+                posted = true;
             }
             (0..posts).for_each(|_| post(Errand::Probe));
             if call {

@@ -10,6 +10,7 @@ mod interface;
 mod judge;
 mod knobs;
 mod lease;
+mod maturity;
 mod probing;
 mod pulse;
 mod release;
@@ -31,6 +32,7 @@ pub(crate) use interface::{Judged, Orders, Ran, Sighting, Stillness, Tally, Verd
 pub(crate) use judge::{LATE, Record, Usage};
 pub(crate) use knobs::{Knobs, Nanos};
 use lease::Lease;
+use maturity::Maturity;
 use pulse::Pulse;
 pub(crate) use pulse::{Felt, STIR};
 use release::Release;
@@ -86,6 +88,7 @@ pub(crate) struct Policy {
     /// Probes that lie in the injector.
     probes: usize,
     last_post: Nanos,
+    maturity: Maturity,
     /// Since when the pool has shown no activity.
     slack_since: Nanos,
     /// When an added worker found nothing to do, if nobody has shown activity since.
@@ -171,6 +174,7 @@ impl Policy {
             ended: false,
             probes: 0,
             last_post: 0,
+            maturity: Maturity::new(knobs.tau),
             slack_since: 0,
             failed_at: None,
             resume: 0,
@@ -300,6 +304,14 @@ impl Policy {
     pub(crate) fn resumed(&mut self, now: Nanos) {
         self.waking = self.waking.saturating_sub(1);
         self.rest(now);
+        if let Phase::Listening { since } = &mut self.phase {
+            *since = now;
+        }
+    }
+
+    /// The probes that were ordered lie in the injector only now: whoever posts them had other orders to
+    /// carry out first, and may have waited for a core.
+    pub(crate) fn posted(&mut self, now: Nanos) {
         if let Phase::Listening { since } = &mut self.phase {
             *since = now;
         }
@@ -445,7 +457,8 @@ impl Policy {
     /// tokens go back, or while a lookout is but checked on: on a crowded machine they are slow to
     /// wake, and a pool that took them for busy would fetch tokens for nothing.
     fn tau(&self) -> Nanos {
-        if self.presumes_sleep() { 20 * self.knobs.tau } else { self.knobs.tau }
+        let tau = self.maturity.tau();
+        if self.presumes_sleep() { tau.max(20 * self.knobs.tau) } else { tau }
     }
 
     /// Whether the workers are most likely asleep.

@@ -32,7 +32,8 @@ impl Policy {
         if asked > 0 && got == 0 {
             self.release.missed(self.funds);
         }
-        let saturated = matches!(self.phase, Phase::Saturated { .. });
+        let saturated =
+            matches!(self.phase, Phase::Saturated { .. }) || (asked == 0 && self.arriving());
         // Offered to a pool that has wanted it for a while but is not saturated just now.
         let offered = asked == 0 && !saturated && self.growth.asked() > 0;
         let explores = std::mem::take(&mut self.exploring)
@@ -58,7 +59,7 @@ impl Policy {
                 self.growth.started(room);
                 self.phase = Phase::Listening { since: now };
             } else if asked > 0 && self.roster.len() > 0 {
-                self.growth.ask(1);
+                self.growth.ask(self.growth.step().min(self.roster.len()));
             }
         }
         let surplus = self.funds - self.admitted;
@@ -87,6 +88,11 @@ impl Policy {
             // They come up, and find work as it is split: only then is it known whether all do.
             self.probe_at = Some(now + self.knobs.look.0);
         }
+    }
+
+    /// Whether tokens that a saturated pool wanted have begun to come, and nobody has proved idle since.
+    fn arriving(&self) -> bool {
+        matches!(self.phase, Phase::Listening { .. }) && self.growth.is_on_trial()
     }
 
     /// What the pool would take, were it offered.

@@ -67,6 +67,11 @@ impl Growth {
         self.asked
     }
 
+    /// Whether workers were added that have not yet been seen to find work.
+    pub(crate) fn is_on_trial(&self) -> bool {
+        self.on_trial > 0
+    }
+
     /// Notes that `missing` tokens were not to be had.
     pub(crate) fn ask(&mut self, missing: usize) {
         self.asked = missing;

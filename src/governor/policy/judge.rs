@@ -23,8 +23,15 @@ const SLEEP_EVERY: Nanos = 2_000 * MICROSECOND;
 /// unless that had to wait for a core.
 pub(crate) const LATE: Nanos = 100 * MICROSECOND;
 
-/// What a worker runs at most to take a probe and go back to sleep.
-const PROBE_COST: Nanos = 100 * MICROSECOND;
+/// What a worker runs at most to take a probe and go back to sleep, and how much more for each worker of
+/// the pool: rayon looks through all queues 33 times before.
+const PROBE_COST: (Nanos, Nanos) = (150 * MICROSECOND, 3 * MICROSECOND);
+
+/// The same in a pool of so many workers.
+fn probe_cost(workers: usize) -> Nanos {
+    let (least, each) = PROBE_COST;
+    least + each * workers as Nanos
+}
 
 /// What a worker's thread had used up at some instant.
 #[derive(Clone, Copy, Debug)]
@@ -67,18 +74,21 @@ impl Record {
         self.judged = None;
     }
 
-    /// Judges what a worker that took a probe has done since it was last seen.
+    /// Judges what one of so many workers, which took a probe, has done since it was last seen.
     ///
     /// A fifth of the time counts as active. Sleeps count since the worker's last probe or admission,
     /// surveyed or not: a leaf that waits rather than computes is no less a job.
-    pub(crate) fn judge(&mut self, usage: Usage) -> Judged {
+    pub(crate) fn judge(&mut self, usage: Usage, workers: usize) -> Judged {
         let judged = match self.judged {
             Some((at, judged)) if usage.at - at < MOMENT => judged,
             _ if self.sleeps_like_a_job(usage) => {
                 self.seen = Some(usage);
                 Judged::Slept
             }
-            _ => self.seen.replace(usage).map_or(Judged::Unknown, |earlier| usage.since(earlier)),
+            _ => self
+                .seen
+                .replace(usage)
+                .map_or(Judged::Unknown, |earlier| usage.since(earlier, probe_cost(workers))),
         };
         self.slept = usage.sleeps.map(|sleeps| (usage.at, sleeps));
         self.judged = Some((usage.at, judged));
@@ -94,10 +104,10 @@ impl Record {
 }
 
 impl Usage {
-    fn since(self, earlier: Usage) -> Judged {
+    fn since(self, earlier: Usage, cost: Nanos) -> Judged {
         let elapsed = self.at.saturating_sub(earlier.at);
         let ran = self.cpu.saturating_sub(earlier.cpu);
-        if ran <= PROBE_COST {
+        if ran <= cost {
             Judged::Quiet
         } else if elapsed < BRIEF {
             Judged::Unknown
@@ -123,12 +133,12 @@ mod tests {
     fn judge(seen: Usage, now: Usage) -> Judged {
         let mut record = Record::default();
         record.survey(seen);
-        record.judge(now)
+        record.judge(now, 2)
     }
 
     #[test]
     fn a_worker_is_judged_by_what_it_ran() {
-        assert_eq!(Record::default().judge(usage(7, 7)), Judged::Unknown);
+        assert_eq!(Record::default().judge(usage(7, 7), 2), Judged::Unknown);
         assert_eq!(judge(usage(0, 0), usage(1_000, 60)), Judged::Quiet);
         assert_eq!(judge(usage(0, 0), usage(1_000, 300)), Judged::Active);
         assert_eq!(judge(usage(0, 0), usage(300, 250)), Judged::Unknown, "too short to tell");
@@ -142,9 +152,9 @@ mod tests {
         let seen = |at, sleeps| Usage { sleeps: Some(sleeps), ..usage(at, 0) };
         let after = |later| {
             let mut record = Record::default();
-            record.judge(seen(0, 10));
+            record.judge(seen(0, 10), 2);
             record.survey(usage(3_500, 0));
-            record.judge(later)
+            record.judge(later, 2)
         };
         assert_eq!(after(seen(5_000, 13)), Judged::Slept);
         assert_eq!(after(seen(5_000, 12)), Judged::Quiet, "woken in passing");
@@ -157,10 +167,10 @@ mod tests {
         let seen = |at, cpu, sleeps| Usage { sleeps: Some(sleeps), ..usage(at, cpu) };
         let asked = |cpu| {
             let mut record = Record::default();
-            record.judge(seen(0, 0, 10));
+            record.judge(seen(0, 0, 10), 2);
             record.survey(usage(10_000, 50));
             record.count(usage(11_500, cpu));
-            record.judge(seen(12_000, 60, 20))
+            record.judge(seen(12_000, 60, 20), 2)
         };
         assert_eq!([asked(50), asked(55)], [Judged::Quiet, Judged::Slept]);
     }
@@ -168,17 +178,17 @@ mod tests {
     #[test]
     fn a_worker_that_is_admitted_anew_is_judged_by_what_it_does_from_then_on() {
         let mut record = Record::default();
-        record.judge(Usage { sleeps: Some(3), ..usage(0, 0) });
+        record.judge(Usage { sleeps: Some(3), ..usage(0, 0) }, 2);
         record.begin(Usage { sleeps: Some(4), ..usage(50_000, 100) });
         let later = Usage { sleeps: Some(7), ..usage(53_000, 150) };
-        assert_eq!(record.judge(later), Judged::Slept, "three times in 3 ms, not four in 53");
+        assert_eq!(record.judge(later, 2), Judged::Slept, "three times in 3 ms, not four in 53");
     }
 
     #[test]
     fn two_probes_of_a_burst_make_no_worker_active() {
         let mut record = Record::default();
         record.survey(usage(0, 0));
-        assert_eq!(record.judge(usage(1_000, 40)), Judged::Quiet);
-        assert_eq!(record.judge(usage(1_010, 50)), Judged::Quiet);
+        assert_eq!(record.judge(usage(1_000, 40), 2), Judged::Quiet);
+        assert_eq!(record.judge(usage(1_010, 50), 2), Judged::Quiet);
     }
 }

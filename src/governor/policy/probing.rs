@@ -30,7 +30,9 @@ impl Policy {
             self.hand_to_returned(now, out);
             return Verdict::Park;
         }
-        if let Some(next) = self.roster.take_nested(now, worked || !nested) {
+        if let Some(next) =
+            self.roster.take_nested(now, worked || (!nested && !self.release.goes_on()))
+        {
             self.park(now, worker, nested);
             self.hand_over(now, next, out);
             return Verdict::Park;
@@ -42,7 +44,8 @@ impl Policy {
         let spare = self.admitted > self.floor().max(usize::from(nested));
         let asked = self.release.pending() > 0;
         let (without, within) = self.knobs.patience;
-        let patience = if self.is_called() { within } else { without };
+        let usual = if self.is_called() { within } else { without };
+        let patience = if self.release.is_wanted() { usual.min(self.patience()) } else { usual };
         let early = nested && now < self.slack_since + 4 * patience;
         let idle = judged == Judged::Quiet
             || (judged == Judged::Unknown && !worked && self.release.is_wanted());
@@ -93,7 +96,11 @@ impl Policy {
                 if self.release.pending() > 0 {
                     self.release.refuted();
                 }
-                self.touch(now);
+                if self.release.goes_on() {
+                    self.epoch += 1;
+                } else {
+                    self.touch(now);
+                }
             }
             Judged::Unknown if worked && self.is_called() => self.touch(now),
             Judged::Unknown if self.probe_has_lain_long(now) => self.touch(now),
@@ -102,6 +109,7 @@ impl Policy {
                 self.epoch += 1;
                 self.release.postpone(now + self.knobs.patience.0);
             }
+            Judged::Quiet if self.called() && !late => self.learn_tau(now),
             Judged::Unknown | Judged::Quiet | Judged::Slept => {}
         }
         if worked || !nested {
@@ -116,6 +124,15 @@ impl Policy {
             self.failed_at = Some(now);
         }
         (judged, worked)
+    }
+
+    /// An idle worker took a probe.
+    fn learn_tau(&mut self, now: Nanos) {
+        if let Phase::Listening { since } | Phase::Saturated { since } = self.phase
+            && self.waking == 0
+        {
+            self.maturity.taken_idle(now - since);
+        }
     }
 
     /// Whether one that slept as often as jobs make it was not there for the probe either. On a crowded

@@ -44,7 +44,7 @@ pub(crate) struct Release {
 const MOST: i32 = 2;
 
 /// Halvings at most, after which the time that workers are watched for is all that is waited.
-const LEAST: i32 = -2;
+const LEAST: i32 = -5;
 
 /// Probes of one round that lie in the injector at once. More would wake more workers than run at
 /// once on a small machine, and none of them in time.
@@ -213,6 +213,11 @@ impl Release {
         self.pending > 0 && self.several
     }
 
+    /// Whether a worker that proves busy leaves the others to be asked.
+    pub(crate) fn goes_on(&self) -> bool {
+        self.asks_several() && self.is_wanted() && self.gone
+    }
+
     /// Nobody took the last token that went back: keep the others until `at`.
     pub(crate) fn postpone(&mut self, at: Nanos) {
         if let Some(lies) = &mut self.canary {
@@ -242,7 +247,7 @@ impl Release {
             self.came_back();
         }
         if self.taken {
-            self.first = self.round;
+            self.first = self.round.max(self.given);
         }
         let Release { doublings, unwanted, before, first, tried, .. } = *self;
         // Had the first round not been taken there would have been no other.

@@ -311,7 +311,11 @@ fn a_busy_pool_offers_a_token_and_fetches_it_back_if_nobody_takes_it() {
     story.funds -= 1;
     story.beat(DRY, Ran::No);
     assert_eq!(story.policy.admitted(), 2, "somebody took it");
-    assert_eq!(story.policy.demand().funds, 1, "the pool would have more");
+    assert_eq!(
+        story.policy.demand().funds,
+        2,
+        "the pool would have it back, and one for its other worker"
+    );
     assert!(offers(&mut story) <= pause, "others want tokens: the next comes no later");
 }
 

@@ -118,9 +118,10 @@ impl World {
 
     /// A worker has taken a probe.
     pub(super) fn probe(&mut self, pool: usize, worker: usize) {
+        let workers = self.pools[pool].workers.len();
         let me = &mut self.pools[pool].workers[worker];
         let usage = me.usage(self.now, true);
-        let judged = if self.tells { me.record.judge(usage) } else { Judged::Quiet };
+        let judged = if self.tells { me.record.judge(usage, workers) } else { Judged::Quiet };
         let posted = self.pools[pool].policy.last_post;
         let busy = self.pools[pool].workers[worker].finished_at > posted;
         let late = self.tells && busy && self.now - posted >= LATE;
