@@ -64,7 +64,7 @@ pub(crate) fn run(words: &str) -> Result<(), Box<dyn Error>> {
     let mut kept: Vec<Token> = Vec::new();
     match task.mode {
         Mode::Ours | Mode::Bare => {
-            let builder = tuned(ThreadPoolBuilder::new().num_threads(task.threads));
+            let builder = ThreadPoolBuilder::new().num_threads(task.threads);
             match task.leaf {
                 Leaf::Compute => builder.build_global()?,
                 // It stands for a core that computes, and must not count as blocked.
@@ -93,23 +93,6 @@ pub(crate) fn run(words: &str) -> Result<(), Box<dyn Error>> {
     drop(kept);
     println!("{} {}", jobserver.taken(), begin.elapsed().as_secs_f64() * 1e3);
     Ok(trace.finish()?)
-}
-
-/// With constants of the policy set by the environment, as `NAME=FACTOR` between commas.
-#[cfg(tuning)]
-fn tuned(builder: ThreadPoolBuilder) -> ThreadPoolBuilder {
-    let settings = std::env::var("BENCH_TUNED").unwrap_or_default();
-    settings.split(',').filter_map(|setting| setting.split_once('=')).fold(
-        builder,
-        |builder, (knob, factor)| {
-            builder.tuned(knob, factor.parse().expect("a factor is a number"))
-        },
-    )
-}
-
-#[cfg(not(tuning))]
-fn tuned(builder: ThreadPoolBuilder) -> ThreadPoolBuilder {
-    builder
 }
 
 fn stock(threads: usize) -> Result<(), Box<dyn Error>> {

@@ -14,6 +14,10 @@ mod args;
 mod child;
 #[path = "../common/csv.rs"]
 mod csv;
+#[path = "../common/figure.rs"]
+mod figure;
+#[path = "../common/figures.rs"]
+mod figures;
 #[path = "../common/leaf.rs"]
 mod leaf;
 #[path = "../common/machine.rs"]
@@ -38,6 +42,7 @@ use std::time::{Duration, Instant};
 use args::Options;
 use child::{CHILD, Task};
 use csv::Table;
+use figures::Figures;
 use leaf::Leaf;
 use packing::{MEASURES, Mode, Row, Sample};
 use phases::Phases;
@@ -47,11 +52,21 @@ const VIRTUAL_TOKENS: usize = 12;
 const ROUNDS: usize = 7;
 const QUICK_ROUNDS: usize = 1;
 
+/// Where constants of the policy can be changed, the ways that they matter to are run, a little, and all that
+/// is kept are figures.
+const TUNED_ROUNDS: usize = 2;
+const TUNED_MODES: [Mode; 2] = [Mode::Ours, Mode::Bare];
+
 fn main() -> Result<(), Box<dyn Error>> {
     if let Ok(task) = std::env::var(CHILD) {
         return child::run(&task);
     }
     let options = Options::parse()?;
+    let (rounds, ways) = match options.quick {
+        _ if cfg!(tuning) => (TUNED_ROUNDS, &TUNED_MODES[..]),
+        true => (QUICK_ROUNDS, &Mode::ALL[..]),
+        false => (ROUNDS, &Mode::ALL[..]),
+    };
     let mut rows = Vec::new();
     let cores = thread::available_parallelism()?.get();
     let sleeping = [2, 4, 8, 16].map(|processes| (Leaf::Sleep, processes, VIRTUAL_TOKENS));
@@ -70,17 +85,22 @@ fn main() -> Result<(), Box<dyn Error>> {
             if !options.wants(&row.name()) {
                 continue;
             }
-            for round in 0..if options.quick { QUICK_ROUNDS } else { ROUNDS } {
-                let mut modes = Mode::ALL;
-                modes.rotate_left(round % Mode::ALL.len());
+            for round in 0..rounds {
+                let mut modes = ways.to_vec();
+                modes.rotate_left(round % ways.len());
                 for mode in modes {
                     let sample = measure(&row, mode, leaf, alike, options.quick)?;
                     row.samples[mode as usize].push(sample);
                 }
             }
-            print(&row);
+            if !cfg!(tuning) {
+                print(&row);
+            }
             rows.push(row);
         }
+    }
+    if cfg!(tuning) {
+        return Ok(figures(&rows).record(&options)?);
     }
     if let Some(folder) = options.record() {
         machine::describe(folder, options.quick)?;
@@ -192,6 +212,17 @@ fn print(row: &Row) {
     if !lost.is_empty() {
         println!("    LOST: {}", lost.join(" "));
     }
+}
+
+fn figures(rows: &[Row]) -> Figures {
+    let mut figures = Figures::default();
+    for row in rows {
+        for mode in TUNED_MODES {
+            let name = format!("{}: {}", row.name(), mode.name()).replace(',', "");
+            figures.note(name, row.wall(mode) / row.perfect, "x perfect", ..);
+        }
+    }
+    figures
 }
 
 fn table(rows: &[Row]) -> Table {

@@ -4,6 +4,7 @@
 //! `machine.csv` of a record (the last under `benches/record`), and what it has of the other benches.
 //! It measures nothing itself, so what the page says and shows can be changed without measuring again.
 
+mod elsewhere;
 #[path = "../common/figure.rs"]
 mod figure;
 mod method;

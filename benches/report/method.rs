@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::elsewhere;
 use crate::packing;
 use crate::plots::Plot;
 use crate::read::{BENCHES, Record};
@@ -11,7 +12,7 @@ use crate::tables;
 /// All of BENCHMARKS.md. The plots and raw results are in the folder `link`.
 pub(crate) fn page(link: &Path, record: &Record, plots: &[Plot]) -> String {
     let link = link.display();
-    let Record { machine, rows, packings, figures, tuning } = record;
+    let Record { machine, rows, packings, figures, tuning, elsewhere } = record;
     let of = |supply| tables::comparison(rows.iter().filter(move |row| row.supply() == supply));
     let leaf = |leaf| tables::packing(packings.iter().filter(move |row| row.leaf == leaf));
     let sections = [
@@ -23,6 +24,14 @@ pub(crate) fn page(link: &Path, record: &Record, plots: &[Plot]) -> String {
         ("growing", of(Supply::Growing)),
         ("sleeping", leaf("sleeping")),
         ("computing", leaf("computing")),
+        (
+            "elsewhere",
+            if elsewhere.is_empty() {
+                absent()
+            } else {
+                tables::table(&elsewhere::HEAD, elsewhere::lines(elsewhere))
+            },
+        ),
         ("tuning", if tuning.is_empty() { absent() } else { tables::tuning(tuning) }),
     ];
     let benches = BENCHES.map(|bench| {

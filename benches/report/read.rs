@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fs;
 use std::path::Path;
 
+use crate::elsewhere;
 use crate::figure::{self, Figure};
 use crate::packing::{self, MEASURES, Mode};
 use crate::row::{self, Contender};
@@ -27,6 +28,8 @@ pub(crate) struct Record {
     pub(crate) figures: Vec<Figure>,
     /// Empty if it was not recorded.
     pub(crate) tuning: Tuning,
+    /// Empty if it was not recorded.
+    pub(crate) elsewhere: Vec<elsewhere::Change>,
 }
 
 impl Record {
@@ -41,6 +44,7 @@ impl Record {
             packings: packings(folder)?,
             figures,
             tuning: tuning(folder)?,
+            elsewhere: elsewhere(folder)?,
         })
     }
 }
@@ -152,4 +156,20 @@ fn tuning(folder: &Path) -> Result<Tuning, Box<dyn Error>> {
         tuning.add(&line[0], &line[1], work, sample);
     }
     Ok(tuning)
+}
+
+/// Figures of other benches with changed constants.
+fn elsewhere(folder: &Path) -> Result<Vec<elsewhere::Change>, Box<dyn Error>> {
+    let lines = lines_if_any(folder, "tune_elsewhere.csv", &elsewhere::COLUMNS)?;
+    let change = |line: &Vec<String>| -> Result<elsewhere::Change, Box<dyn Error>> {
+        Ok(elsewhere::Change {
+            knob: line[0].clone(),
+            factor: line[1].parse()?,
+            bench: line[2].clone(),
+            figure: line[3].clone(),
+            value: line[4].parse()?,
+            unit: line[5].clone(),
+        })
+    };
+    lines.iter().map(change).collect()
 }

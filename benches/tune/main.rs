@@ -2,13 +2,14 @@
 //!
 //! `RUSTFLAGS="--cfg tuning" cargo bench --bench tune --target-dir target/tuning -- [--quick]
 //! [--record FOLDER] [FILTER...]` prints a line for each constant, factor and row: the ratio to stock
-//! rayon, which runs the same work in the same round, and the tokens taken. A filter is for the name of
-//! a constant and the kind of work. Without that flag the library has nothing to set the constants by, and nothing is done.
+//! rayon, which runs the same work in the same round, and the tokens taken; then figures of other benches.
+//! A filter is for the name of a constant and the kind of work, or the other bench. Without that flag the library has nothing to set the constants by, and nothing is done.
 
 #[path = "../common/args.rs"]
 mod args;
 #[path = "../common/csv.rs"]
 mod csv;
+mod elsewhere;
 #[path = "../../examples/support/files.rs"]
 mod files;
 #[path = "../compare/input.rs"]
@@ -57,6 +58,9 @@ const ROWS: [(&str, usize, usize); 7] = [
     ("4 x scope", 64, 7),
 ];
 
+/// What each constant is multiplied by.
+const FACTORS: [f64; 2] = [0.5, 2.0];
+
 /// The untouched policy.
 const NONE: &str = "none";
 
@@ -69,7 +73,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut table = Table::new(&[
         "knob", "factor", "work", "workers", "tokens", "round", "ms", "stock_ms", "taken",
     ]);
-    let halved_and_doubled = knobs().into_iter().flat_map(|knob| [(knob, 0.5), (knob, 2.0)]);
+    let halved_and_doubled =
+        knobs().into_iter().flat_map(|knob| FACTORS.map(|factor| (knob, factor)));
     for (knob, factor) in [(NONE, 1.0)].into_iter().chain(halved_and_doubled) {
         for (name, workers, tokens) in ROWS {
             let mut plans = rows::all().into_iter();
@@ -100,11 +105,33 @@ fn main() -> Result<(), Box<dyn Error>> {
             }
         }
     }
+    let elsewhere = elsewhere(&options)?;
     if let Some(folder) = options.record() {
         machine::describe(folder, options.quick)?;
         table.write(folder, "tune.csv")?;
+        elsewhere.write(folder, "tune_elsewhere.csv")?;
     }
     Ok(())
+}
+
+/// Of each other bench what it makes of the constants as they are, and of each that it minds.
+fn elsewhere(options: &Options) -> Result<Table, Box<dyn Error>> {
+    let mut table = Table::new(&["knob", "factor", "bench", "figure", "value", "unit"]);
+    for other in elsewhere::ALL {
+        let minded = knobs().into_iter().filter(|knob| other.minds(knob));
+        let changed = minded.flat_map(|knob| FACTORS.map(|factor| (knob, factor)));
+        for (knob, factor) in [(NONE, 1.0)].into_iter().chain(changed) {
+            if !options.wants(&format!("{knob} {}", other.bench)) {
+                continue;
+            }
+            for (name, value, unit) in other.run((knob != NONE).then_some((knob, factor)))? {
+                println!("{knob:17} x {factor:3}: {value} {unit}: {}: {name}", other.bench);
+                let bench = other.bench.to_owned();
+                table.line(&[knob.to_owned(), factor.to_string(), bench, name, value, unit]);
+            }
+        }
+    }
+    Ok(table)
 }
 
 #[cfg(tuning)]
