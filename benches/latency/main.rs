@@ -60,6 +60,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         figures.note(format!("{what}: median"), times.median(), "ms", ..=0.1);
         figures.note(format!("{what}: 99th percentile"), times.at(0.99), "ms", ..=1.0);
         figures.note(format!("{what}: worst"), times.worst(), "ms", ..);
+        let times = trials::two_wakes(10 * trials)?;
+        let what = "two bare threads: from a byte in a pipe to the second one woken";
+        figures.note(format!("{what}: median"), times.median(), "ms", ..);
+        figures.note(format!("{what}: 99th percentile"), times.at(0.99), "ms", ..);
     }
     drop(pool);
     if options.wants("busy") {

@@ -1,5 +1,6 @@
 //! What is tried repeatedly.
 
+use std::io::{self, Read, Write};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{OnceLock, mpsc};
 use std::thread;
@@ -42,22 +43,21 @@ pub(crate) fn back_alone(budget: &Budget, enter: Enter<'_>, trials: usize) -> Ti
 pub(crate) fn back_to_waiter(budget: &Budget, enter: Enter<'_>, trials: usize) -> Times {
     Times::of((0..trials).map(|_| {
         let (send, receive) = mpsc::channel();
-        let begun = AtomicBool::new(false);
+        let (begin, begun) = mpsc::channel();
+        let done = AtomicUsize::new(0);
         thread::scope(|scope| {
-            scope.spawn(|| {
-                while !begun.load(Ordering::Acquire) {
-                    thread::yield_now();
-                }
+            scope.spawn(move || {
+                begun.recv().expect("the trial begins");
                 let all: Vec<_> = (0..TOKENS).map(|_| budget.others.acquire()).collect();
                 send.send(Instant::now()).expect("the trial waits");
                 drop(all);
             });
             enter(&|| {
                 // As wide as can be before the others begin to want tokens.
-                (0..WORKERS * 20).into_par_iter().with_max_len(1).for_each(|index| {
+                (0..WORKERS * 20).into_par_iter().with_max_len(1).for_each(|_| {
                     nap(Duration::from_millis(1));
-                    if index == WORKERS * 10 {
-                        begun.store(true, Ordering::Release);
+                    if done.fetch_add(1, Ordering::Relaxed) == WORKERS * 10 {
+                        begin.send(()).expect("the waiter waits");
                     }
                 });
             });
@@ -104,6 +104,40 @@ pub(crate) fn growth(budget: &Budget, enter: Enter<'_>, trials: usize) -> Times 
         let grown = grown.into_inner().expect("the second job has begun");
         grown.saturating_duration_since(begin)
     }))
+}
+
+/// The same with nothing of ours: from a byte written into a pipe until a thread runs that was unparked by the
+/// one that read it, beside one that naps. A pool can hardly do with fewer wake-ups than these two.
+pub(crate) fn two_wakes(trials: usize) -> io::Result<Times> {
+    let over = AtomicBool::new(false);
+    let trial = |(mut reader, mut writer): (io::PipeReader, io::PipeWriter)| {
+        thread::scope(|scope| {
+            let woken = scope.spawn(|| {
+                thread::park();
+                Instant::now()
+            });
+            let parked = woken.thread().clone();
+            scope.spawn(move || {
+                reader.read_exact(&mut [0]).expect("a byte is written");
+                parked.unpark();
+            });
+            nap(Duration::from_millis(3));
+            let begin = Instant::now();
+            writer.write_all(&[0]).expect("there is room for a byte");
+            woken.join().expect("it only waits").saturating_duration_since(begin)
+        })
+    };
+    let times = thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Acquire) {
+                nap(Duration::from_micros(50));
+            }
+        });
+        let times = (0..trials).map(|_| Ok(trial(io::pipe()?))).collect::<io::Result<Vec<_>>>();
+        over.store(true, Ordering::Release);
+        times
+    })?;
+    Ok(Times::of(times))
 }
 
 /// Bare broadcasts with no token to be had, at all states of the heartbeat.
