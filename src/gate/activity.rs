@@ -36,6 +36,24 @@ struct Still {
 /// How often a worker must be found asleep. Once may be a machine that stood still as a whole.
 const LOOKS: u32 = 2;
 
+/// What it may take to wake a thread on a busy host's guest: no clock here tells.
+const WAKING: Nanos = 1_000_000;
+
+impl State {
+    /// Whether a probe that had `lain` so long waited for the worker longer than an idle one, which rayon wakes
+    /// for it, and than for a core.
+    fn is_late(&mut self, lain: Nanos) -> bool {
+        if lain < LATE {
+            return false;
+        }
+        let Some(waited) = system::waited() else { return false };
+        let Some(before) = self.waited.replace(waited) else { return false };
+        // Of the wait it is not known when it was: all of it may have been just now.
+        let not_busy = waited.saturating_sub(before) + Duration::from_nanos(LATE);
+        not_busy.as_nanos() <= u128::from(lain)
+    }
+}
+
 impl Seat {
     /// The current thread is this worker's.
     pub(crate) fn occupy(&self, now: Nanos) {
@@ -44,26 +62,17 @@ impl Seat {
     }
 
     /// Judges what the worker, on whose thread this is called, one of so many, has done since it was last seen.
-    pub(crate) fn judge_self(&self, now: Nanos, workers: usize) -> Judged {
+    /// It took a probe that had `lain` so long: says also whether it was in a job for most of that time.
+    pub(crate) fn judge_self(&self, now: Nanos, workers: usize, lain: Nanos) -> (Judged, bool) {
         let mut state = self.state.lock();
-        match state.usage(now) {
-            Some(usage) => state.record.judge(Usage { sleeps: system::sleeps(), ..usage }, workers),
+        let Some(usage) = state.usage(now) else {
             // Where the system does not tell, a probe taken must do for a sign of idleness.
-            None => Judged::Quiet,
-        }
-    }
-
-    /// Whether the worker, on whose thread this is called, was in a job for most of the time that the
-    /// probe it took has lain: rayon wakes an idle one for it, and it did not wait for a core.
-    pub(crate) fn is_late(&self, lain: Nanos) -> bool {
-        if lain < LATE {
-            return false;
-        }
-        let Some(waited) = system::waited() else { return false };
-        let Some(before) = self.state.lock().waited.replace(waited) else { return false };
-        // Of the wait it is not known when it was: all of it may have been just now.
-        let not_busy = waited.saturating_sub(before) + Duration::from_nanos(LATE);
-        not_busy.as_nanos() <= u128::from(lain)
+            return (Judged::Quiet, false);
+        };
+        let usage = Usage { sleeps: system::sleeps(), ..usage };
+        let doubtful = lain < WAKING && state.record.slept_once(usage);
+        let late = state.is_late(lain) && !doubtful;
+        (state.record.judge(usage, workers), late)
     }
 
     /// The worker, on whose thread this is called, is admitted anew.

@@ -303,8 +303,8 @@ impl Attendant for Governor {
     fn probe_taken(&self, depth: Option<usize>) {
         let worker = rayon_core::current_thread_index().expect("only workers run jobs");
         let (now, seat) = (self.now(), &self.seats[worker]);
-        let judged = seat.judge_self(now, self.seats.len());
-        let late = seat.is_late(now.saturating_sub(self.posted.load(Ordering::Relaxed)));
+        let lain = now.saturating_sub(self.posted.load(Ordering::Relaxed));
+        let (judged, late) = seat.judge_self(now, self.seats.len(), lain);
         let nested = depth::is_nested(Errand::Probe, depth);
         let sighting = Sighting { worker, nested, judged, late };
         let verdict = self

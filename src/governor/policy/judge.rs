@@ -95,6 +95,13 @@ impl Record {
         judged
     }
 
+    /// Whether a worker has gone to sleep once at most since its last probe or admission. An idle one
+    /// does so, but so does one that sleeps within a job.
+    pub(crate) fn slept_once(&self, usage: Usage) -> bool {
+        let slept = self.slept.zip(usage.sleeps).map(|((_, before), sleeps)| sleeps - before);
+        slept.is_none_or(|slept| slept <= 1)
+    }
+
     fn sleeps_like_a_job(&self, usage: Usage) -> bool {
         let (Some((at, before)), Some(sleeps)) = (self.slept, usage.sleeps) else { return false };
         let (elapsed, slept) = (usage.at.saturating_sub(at), sleeps - before);
