@@ -36,21 +36,12 @@ struct Still {
 /// How often a worker must be found asleep. Once may be a machine that stood still as a whole.
 const LOOKS: u32 = 2;
 
-/// What it may take to wake a thread on a busy host's guest: no clock here tells.
-const WAKING: Nanos = 1_000_000;
-
 impl State {
-    /// Whether a probe that had `lain` so long waited for the worker longer than an idle one, which rayon wakes
-    /// for it, and than for a core.
-    fn is_late(&mut self, lain: Nanos) -> bool {
-        if lain < LATE {
-            return false;
-        }
-        let Some(waited) = system::waited() else { return false };
-        let Some(before) = self.waited.replace(waited) else { return false };
-        // Of the wait it is not known when it was: all of it may have been just now.
-        let not_busy = waited.saturating_sub(before) + Duration::from_nanos(LATE);
-        not_busy.as_nanos() <= u128::from(lain)
+    /// How long the current thread, the worker's, has waited for a core since this was last asked.
+    fn waited(&mut self) -> Option<Nanos> {
+        let waited = system::waited()?;
+        let before = self.waited.replace(waited)?;
+        Nanos::try_from(waited.saturating_sub(before).as_nanos()).ok()
     }
 }
 
@@ -70,8 +61,9 @@ impl Seat {
             return (Judged::Quiet, false);
         };
         let usage = Usage { sleeps: system::sleeps(), ..usage };
-        let doubtful = lain < WAKING && state.record.slept_once(usage);
-        let late = state.is_late(lain) && !doubtful;
+        // Asked only when it matters: it takes a system call.
+        let waited = if lain < LATE { None } else { state.waited() };
+        let late = waited.is_some_and(|waited| state.record.is_late(usage, lain, waited));
         (state.record.judge(usage, workers), late)
     }
 

@@ -23,6 +23,9 @@ const SLEEP_EVERY: Nanos = 2_000 * MICROSECOND;
 /// unless that had to wait for a core.
 pub(crate) const LATE: Nanos = 100 * MICROSECOND;
 
+/// What it may take a thread to wake on a busy host's guest: no clock of the guest tells.
+const WAKING: Nanos = 1_000 * MICROSECOND;
+
 /// What a worker runs at most to take a probe and go back to sleep, and how much more for each worker of
 /// the pool: rayon looks through all queues 33 times before.
 const PROBE_COST: (Nanos, Nanos) = (150 * MICROSECOND, 3 * MICROSECOND);
@@ -95,11 +98,16 @@ impl Record {
         judged
     }
 
-    /// Whether a worker has gone to sleep once at most since its last probe or admission. An idle one
-    /// does so, but so does one that sleeps within a job.
-    pub(crate) fn slept_once(&self, usage: Usage) -> bool {
+    /// Whether a worker was in a job for most of the time that the probe it took has `lain`, of which it waited so
+    /// long for a core: rayon wakes an idle one for it.
+    ///
+    /// An idle one goes to sleep once between two probes. So does one that sleeps within a job, but it is not
+    /// believed before the latest that a guest of a busy host may wake.
+    pub(crate) fn is_late(&self, usage: Usage, lain: Nanos, waited: Nanos) -> bool {
         let slept = self.slept.zip(usage.sleeps).map(|((_, before), sleeps)| sleeps - before);
-        slept.is_none_or(|slept| slept <= 1)
+        let least = if slept.is_none_or(|slept| slept <= 1) { WAKING } else { LATE };
+        // It may have waited for the core just now, all the time since it was last asked.
+        lain >= least.max(waited + LATE)
     }
 
     fn sleeps_like_a_job(&self, usage: Usage) -> bool {
@@ -189,6 +197,20 @@ mod tests {
         record.begin(Usage { sleeps: Some(4), ..usage(50_000, 100) });
         let later = Usage { sleeps: Some(7), ..usage(53_000, 150) };
         assert_eq!(record.judge(later, 2), Judged::Slept, "three times in 3 ms, not four in 53");
+    }
+
+    #[test]
+    fn who_takes_a_probe_late_was_in_a_job_unless_it_waited_for_a_core_or_has_only_slept() {
+        let seen = |sleeps| Usage { sleeps: Some(sleeps), ..usage(0, 0) };
+        let late = |slept: i64, lain, waited| {
+            let mut record = Record::default();
+            record.begin(seen(10));
+            record.is_late(seen(10 + slept), lain * MICROSECOND, waited * MICROSECOND)
+        };
+        assert!(late(2, 100, 0) && !late(2, 99, 0));
+        assert!(late(2, 300, 200) && !late(2, 299, 200), "a core was not to be had");
+        assert!(late(1, 1_000, 0) && !late(1, 999, 0), "as an idle one does");
+        assert!(late(1, 1_500, 1_400) && !late(1, 1_499, 1_400), "both");
     }
 
     #[test]

@@ -30,8 +30,8 @@ pub(crate) struct Release {
     before: usize,
     /// Others have taken what went back in this slack before the latest round.
     taken: bool,
-    /// How large the first round of a slack is: as the latest one of a slack in which others took what
-    /// went back before that.
+    /// How large the first round of a slack is: as much as went back in the last one in which others took
+    /// some, or was to go at least.
     first: usize,
     /// How often patience has doubled since tokens were last seen to be wanted by others, or, below
     /// zero, has been halved because they were.
@@ -43,7 +43,7 @@ pub(crate) struct Release {
 /// Doublings of the patience at most.
 const MOST: i32 = 2;
 
-/// Halvings at most, after which the time that workers are watched for is all that is waited.
+/// Halvings at most: what is left of 5 ms is as short as the look at whether tokens are taken.
 const LEAST: i32 = -5;
 
 /// Probes of one round that lie in the injector at once. More would wake more workers than run at
@@ -337,6 +337,20 @@ mod tests {
             [11, 5, 2],
             "nobody wants them any more"
         );
+    }
+
+    #[test]
+    fn a_slack_begins_with_all_that_went_back_in_the_one_before() {
+        let mut release = Release::default();
+        for size in [1, 4, 7] {
+            let spare = 12 - release.given();
+            release.next_round(true, spare, spare + 1);
+            assert_eq!(release.pending(), size);
+            (0..size).for_each(|_| release.gave());
+        }
+        release.reset();
+        release.next_round(true, 12, 13);
+        assert_eq!(release.pending(), 11, "but for one to tell by");
     }
 
     #[test]

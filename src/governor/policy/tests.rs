@@ -1,6 +1,7 @@
 //! The policy under made-up events: each test is one story, told event by event.
 
 mod crowded;
+mod handing;
 mod looking;
 mod resuming;
 mod sharing;
