@@ -9,6 +9,9 @@ pub(crate) const BOUND: f64 = 1.05;
 /// The same for the first section after a long idle time.
 const IDLE_BOUND: f64 = 1.15;
 
+/// The same for ours beside the fork.
+const FORK_BOUND: f64 = 1.02;
+
 /// Bound of the geometric mean over all rows with a token for each worker.
 pub(crate) const MEAN_BOUND: f64 = 1.03;
 
@@ -124,9 +127,19 @@ impl Row {
         Quartiles::of(self.samples(contender).iter().map(|sample| sample.millis))
     }
 
-    /// Times the median of stock rayon; above 1 is slower.
+    /// Times another one in the same round. What slows the machine down for longer than a round is in both.
+    pub(crate) fn ratios(&self, contender: Contender, other: Contender) -> Quartiles {
+        let rounds = self.samples(contender).iter().zip(self.samples(other));
+        Quartiles::of(rounds.map(|(one, other)| one.millis / other.millis))
+    }
+
+    /// Times stock rayon in the same round, in the median; above 1 is slower.
     pub(crate) fn ratio(&self, contender: Contender) -> f64 {
-        self.quartiles(contender).median() / self.quartiles(Contender::Stock).median()
+        self.ratios(contender, Contender::Stock).median()
+    }
+
+    fn bound(&self) -> f64 {
+        if self.group == IDLE { IDLE_BOUND } else { BOUND }
     }
 
     /// Tokens taken in a run, on average.
@@ -142,17 +155,19 @@ impl Row {
 
     /// The bounds that ours breaks in this row.
     pub(crate) fn lost(&self) -> Vec<&'static str> {
-        let (ours, fork) = (self.ratio(Contender::Ours), self.ratio(Contender::Fork));
+        let growing = self.supply() == Supply::Growing;
+        // Tokens that come later are of use to ours alone, and to the fork.
+        let (other, bound) =
+            if growing { (Contender::Sized, 1.0) } else { (Contender::Stock, self.bound()) };
+        let slower = |who, other, bound| self.ratios(who, other).median() > bound;
+        let ours = slower(Contender::Ours, other, bound);
         let [our_tokens, fork_tokens] = [Contender::Ours, Contender::Fork].map(|it| self.taken(it));
         let each_once = (self.width() - 1) as f64;
-        let bound = if self.group == IDLE { IDLE_BOUND } else { BOUND };
-        let growing = self.supply() == Supply::Growing;
-        let bound = if growing { self.ratio(Contender::Sized) } else { bound };
         let bounds = [
-            ("stock", !growing && ours > bound),
-            ("sized", growing && ours > bound),
-            ("bare", self.ratio(Contender::Bare) > bound),
-            ("fork", ours > 1.02 * fork),
+            ("stock", !growing && ours),
+            ("sized", growing && ours),
+            ("bare", slower(Contender::Bare, other, bound)),
+            ("fork", slower(Contender::Ours, Contender::Fork, FORK_BOUND)),
             // To be as wide as stock rayon takes each token once.
             ("tokens", self.is_of_phases() && our_tokens > each_once.max(fork_tokens / 10.0)),
             ("peak", self.peak(Contender::Ours) > Some(self.width())),

@@ -75,11 +75,15 @@ fn summary(Record { rows, packings, figures, .. }: &Record) -> String {
         format!("{} ({})", mean(who), if broken { "**lost**" } else { "kept" })
     };
     let [ours, bare] = [Contender::Ours, Contender::Bare].map(verdict);
+    let alike = || rows.iter().filter(|row| row.supply() != Supply::Growing);
+    let noisy = alike().filter(|row| row.ratio(Contender::Sized) > BOUND).count();
+    let alike = alike().count();
     format!(
         "{}\nThe geometric mean of all rows with a token for each worker is {ours} times stock rayon \
          for ours, and {bare} for ours as the global pool with bare calls; the bound is {MEAN_BOUND}. \
          It is {fork} for the fork, and {sized} for a pool sized once, which is stock rayon itself \
-         there. A single row's bound is {BOUND}.\n",
+         there. A single row's bound is {BOUND}; by noise alone that pool is beyond it in {noisy} of \
+         {alike} rows.\n",
         tables::table(&columns, lines)
     )
 }

@@ -70,8 +70,7 @@ pub(crate) fn draw(
 }
 
 fn times_stock(row: &Row) -> Line {
-    let stock = row.quartiles(Contender::Stock).median();
-    let ratios = |who| Quartiles(row.quartiles(who).0.map(|millis| millis / stock));
+    let ratios = |who| row.ratios(who, Contender::Stock);
     Line {
         name: format!("{} ({}, {})", row.work, row.workers, row.tokens),
         points: [Contender::Ours, Contender::Bare, Contender::Sized, Contender::Fork]

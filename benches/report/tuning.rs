@@ -80,9 +80,8 @@ impl Change {
     }
 
     fn ratio(&self, work: usize) -> f64 {
-        let median =
-            |millis: fn(&Sample) -> f64| Quartiles::of(self.of(work).iter().map(millis)).median();
-        median(|it| it.millis) / median(|it| it.stock_millis)
+        let ratios = self.of(work).iter().map(|round| round.millis / round.stock_millis);
+        Quartiles::of(ratios).median()
     }
 
     fn cell(&self, work: usize, base: f64) -> String {
