@@ -69,8 +69,8 @@ pub(crate) const MEASURES: [Measure; 9] = [
 ];
 
 /// Columns of the raw results that come before those.
-pub(crate) const COLUMNS: [&str; 7] =
-    ["leaf", "processes", "tokens", "sizes", "perfect_ms", "mode", "round"];
+pub(crate) const COLUMNS: [&str; 8] =
+    ["leaf", "processes", "tokens", "sizes", "perfect_ms", "fair_ms", "mode", "round"];
 
 /// The processes of a row.
 #[derive(Debug)]
@@ -83,6 +83,8 @@ pub(crate) struct Row {
     pub(crate) sizes: String,
     /// Milliseconds that no schedule can beat.
     pub(crate) perfect: f64,
+    /// Milliseconds that even sharing would take at no cost, if that is known.
+    pub(crate) fair: Option<f64>,
     /// In the order of `Mode::ALL`.
     pub(crate) samples: [Vec<Sample>; 5],
 }

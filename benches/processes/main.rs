@@ -14,6 +14,7 @@ mod args;
 mod child;
 #[path = "../common/csv.rs"]
 mod csv;
+mod fair;
 #[path = "../common/figure.rs"]
 mod figure;
 #[path = "../common/figures.rs"]
@@ -80,8 +81,13 @@ fn main() -> Result<(), Box<dyn Error>> {
                 tokens,
                 sizes: if alike { "alike" } else { "unlike" }.to_owned(),
                 perfect: perfect(leaf, processes, tokens, alike, cores, options.quick),
+                fair: fair(leaf, processes, tokens, alike, options.quick),
                 samples: Default::default(),
             };
+            assert!(
+                row.fair.is_none_or(|fair| fair >= row.perfect),
+                "nothing can beat that: {row:?}"
+            );
             if !options.wants(&row.name()) {
                 continue;
             }
@@ -129,6 +135,12 @@ fn perfect(
     });
     let longest = all().map(|phases| phases.path(cores.min(tokens + 1)));
     packed.chain(longest).max().unwrap_or_default().as_secs_f64() * 1e3
+}
+
+/// Milliseconds that even sharing would take at no cost, where each slot has a core of its own.
+fn fair(leaf: Leaf, processes: usize, tokens: usize, alike: bool, quick: bool) -> Option<f64> {
+    let all = (0..processes).map(|number| Phases::of(leaf, alike, number, quick));
+    (leaf == Leaf::Sleep).then(|| fair::end(all, tokens).as_secs_f64() * 1e3)
 }
 
 /// Runs all the processes once.
@@ -200,7 +212,8 @@ fn said(child: &mut Child) -> Result<(f64, f64), Box<dyn Error>> {
 }
 
 fn print(row: &Row) {
-    println!("{}; perfect {:.0} ms", row.name(), row.perfect);
+    let fair = row.fair.map_or(String::new(), |fair| format!(", fair {fair:.0} ms"));
+    println!("{}; perfect {:.0} ms{fair}", row.name(), row.perfect);
     for mode in Mode::ALL {
         print!("    {:14} {:5.3} x perfect", mode.name(), row.wall(mode) / row.perfect);
         for (name, measure) in MEASURES {
@@ -236,6 +249,7 @@ fn table(rows: &[Row]) -> Table {
                     row.tokens.to_string(),
                     row.sizes.clone(),
                     format!("{:.3}", row.perfect),
+                    row.fair.map_or(String::new(), |fair| format!("{fair:.3}")),
                     mode.name().to_owned(),
                     round.to_string(),
                 ];

@@ -110,13 +110,14 @@ fn packings(folder: &Path) -> Result<Vec<packing::Row>, Box<dyn Error>> {
             tokens: line[2].parse()?,
             sizes: line[3].clone(),
             perfect: line[4].parse()?,
+            fair: if line[5].is_empty() { None } else { Some(line[5].parse()?) },
             samples: Default::default(),
         };
         if rows.last().is_none_or(|last| last.name() != row.name()) {
             rows.push(row);
         }
-        let mode = Mode::ALL.into_iter().find(|known| known.name() == line[5]);
-        let mode = mode.ok_or_else(|| format!("no mode {}", line[5]))?;
+        let mode = Mode::ALL.into_iter().find(|known| known.name() == line[6]);
+        let mode = mode.ok_or_else(|| format!("no mode {}", line[6]))?;
         let numbers = line[packing::COLUMNS.len()..].iter().map(|value| value.parse::<f64>());
         let numbers = numbers.collect::<Result<Vec<_>, _>>()?;
         let &[wall, mean, max, peak, running, waits, stops, cpu, taken] = &numbers[..] else {

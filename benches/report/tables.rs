@@ -79,27 +79,36 @@ pub(crate) fn packing<'a>(rows: impl IntoIterator<Item = &'a packing::Row>) -> S
         "lost",
     ];
     let lines = rows.into_iter().flat_map(|row| {
-        Mode::ALL.map(|mode| {
-            let median = |measure| row.of(mode, measure).median();
-            let ours = mode == Mode::Ours;
-            vec![
-                if ours { row.name() } else { String::new() },
-                mode.name().to_owned(),
-                spread(row.of(mode, |sample| sample.wall)),
-                format!("{:.3}", row.wall(mode) / row.perfect),
-                format!("{:.0} / {:.0}", median(|it| it.mean), median(|it| it.max)),
-                format!(
-                    "{:.0} / {:.1} of {}",
-                    median(|it| it.peak),
-                    median(|it| it.running),
-                    row.slots()
-                ),
-                format!("{:.0} / {:.0}", median(|it| it.waits), median(|it| it.stops)),
-                format!("{:.0}", median(|it| it.cpu)),
-                format!("{:.0}", median(|it| it.taken)),
-                losses(&row.broken(mode)),
-            ]
-        })
+        Mode::ALL
+            .map(|mode| {
+                let median = |measure| row.of(mode, measure).median();
+                let ours = mode == Mode::Ours;
+                vec![
+                    if ours { row.name() } else { String::new() },
+                    mode.name().to_owned(),
+                    spread(row.of(mode, |sample| sample.wall)),
+                    format!("{:.3}", row.wall(mode) / row.perfect),
+                    format!("{:.0} / {:.0}", median(|it| it.mean), median(|it| it.max)),
+                    format!(
+                        "{:.0} / {:.1} of {}",
+                        median(|it| it.peak),
+                        median(|it| it.running),
+                        row.slots()
+                    ),
+                    format!("{:.0} / {:.0}", median(|it| it.waits), median(|it| it.stops)),
+                    format!("{:.0}", median(|it| it.cpu)),
+                    format!("{:.0}", median(|it| it.taken)),
+                    losses(&row.broken(mode)),
+                ]
+            })
+            .into_iter()
+            .chain(row.fair.map(|fair| {
+                let way = "*even sharing at no cost*".to_owned();
+                let mut cells = vec![String::new(), way, format!("{fair:.0}")];
+                cells.push(format!("{:.3}", fair / row.perfect));
+                cells.resize(columns.len(), String::new());
+                cells
+            }))
     });
     table(&columns, lines)
 }
