@@ -2,7 +2,8 @@
 //!
 //! `cargo bench --bench scaling -- [--quick] [--record FOLDER] [FILTER...]` prints medians beside stock
 //! rayon's: with two threads, as many as ours may run, and with all of ours' threads, so that it shows
-//! what is rayon's own cost of a wide pool. A filter is for `calls`, `pools` or `memory`.
+//! what is rayon's own cost of a wide pool. A filter is for `calls`, `pools`,
+//! `search` or `memory`.
 
 #[path = "common/args.rs"]
 mod args;
@@ -19,8 +20,11 @@ mod stats;
 
 use std::error::Error;
 use std::fs;
+use std::num::NonZeroI32;
 use std::process::Command;
-use std::time::Instant;
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use args::Options;
 use figures::Figures;
@@ -47,6 +51,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     if options.wants("pools") {
         many(&mut figures, calls)?;
+    }
+    if options.wants("search") {
+        searches(&mut figures, if options.quick { 10 } else { 100 })?;
     }
     if options.wants("memory") {
         heavy(&mut figures)?;
@@ -80,6 +87,36 @@ fn many(figures: &mut Figures, calls: usize) -> Result<(), Box<dyn Error>> {
         figures.note(format!("a call on {count} pools of 16 workers in turn"), each, "µs", ..);
     }
     Ok(())
+}
+
+/// What a worker of stock rayon runs to find that there is nothing to do, before it sleeps.
+fn searches(figures: &mut Figures, times: usize) -> Result<(), Box<dyn Error>> {
+    for workers in WIDTHS.into_iter().filter(|&workers| workers <= 256) {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(workers).build()?;
+        let search = || -> Result<f64, Box<dyn Error>> {
+            let (send, receive) = mpsc::channel();
+            pool.spawn(move || {
+                let thread = rustix::thread::gettid().as_raw_nonzero();
+                // A thread that nobody waits for any more has nothing to tell.
+                let _ = send.send((thread, run_by(thread).map_err(|error| error.to_string())));
+            });
+            let (thread, before) = receive.recv()?;
+            thread::sleep(Duration::from_millis(5)); // it falls asleep, and is to be left alone
+            Ok((run_by(thread)? - before?) / 1e3)
+        };
+        let found = (0..times).map(|_| search()).collect::<Result<Vec<_>, _>>()?;
+        let [_, median, most] = Quartiles::of(found).0;
+        let what = format!("a worker of {workers} of stock rayon finds nothing to do");
+        figures.note(format!("{what}: median"), median, "µs", ..);
+        figures.note(format!("{what}: three in four at most"), most, "µs", ..);
+    }
+    Ok(())
+}
+
+/// Nanoseconds that a thread of this process has run.
+fn run_by(thread: NonZeroI32) -> Result<f64, Box<dyn Error>> {
+    let told = fs::read_to_string(format!("/proc/self/task/{thread}/schedstat"))?;
+    Ok(told.split_whitespace().next().ok_or("no number")?.parse()?)
 }
 
 /// Memory as workers become many.

@@ -37,9 +37,8 @@ struct Still {
 const LOOKS: u32 = 2;
 
 impl State {
-    /// How long the current thread, the worker's, has waited for a core since this was last asked.
-    fn waited(&mut self) -> Option<Nanos> {
-        let waited = system::waited()?;
+    /// How long the worker has waited for a core since this was last asked, having waited so long in all.
+    fn waited_since(&mut self, waited: Duration) -> Option<Nanos> {
         let before = self.waited.replace(waited)?;
         Nanos::try_from(waited.saturating_sub(before).as_nanos()).ok()
     }
@@ -55,14 +54,15 @@ impl Seat {
     /// Judges what the worker, on whose thread this is called, one of so many, has done since it was last seen.
     /// It took a probe that had `lain` so long: says also whether it was in a job for most of that time.
     pub(crate) fn judge_self(&self, now: Nanos, workers: usize, lain: Nanos) -> (Judged, bool) {
+        // A file is read for it: only when it matters, and while nobody else is kept waiting.
+        let waited = if lain < LATE { None } else { system::waited() };
         let mut state = self.state.lock();
         let Some(usage) = state.usage(now) else {
             // Where the system does not tell, a probe taken must do for a sign of idleness.
             return (Judged::Quiet, false);
         };
         let usage = Usage { sleeps: system::sleeps(), ..usage };
-        // Asked only when it matters: it takes a system call.
-        let waited = if lain < LATE { None } else { state.waited() };
+        let waited = waited.and_then(|waited| state.waited_since(waited));
         let late = waited.is_some_and(|waited| state.record.is_late(usage, lain, waited));
         (state.record.judge(usage, workers), late)
     }

@@ -27,7 +27,8 @@ pub(crate) const LATE: Nanos = 100 * MICROSECOND;
 const WAKING: Nanos = 1_000 * MICROSECOND;
 
 /// What a worker runs at most to take a probe and go back to sleep, and how much more for each worker of
-/// the pool: rayon looks through all queues 33 times before.
+/// the pool: rayon looks through all queues 33 times before. The bench `scaling` shows what that takes where
+/// nothing else runs; beside a busy process it was seen to take twice as much.
 const PROBE_COST: (Nanos, Nanos) = (150 * MICROSECOND, 3 * MICROSECOND);
 
 /// The same in a pool of so many workers.

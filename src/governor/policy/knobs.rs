@@ -14,9 +14,10 @@ const MILLISECOND: Nanos = 1_000 * MICROSECOND;
 /// Durations in nanoseconds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Knobs {
-    /// How long a probe must lie untaken before every admitted worker counts as busy. An awake
-    /// idle worker takes it within a few microseconds, one asleep in rayon within about 30: the
-    /// prototype's value, which no row moves clearly at half or twice of it.
+    /// How long a probe must lie untaken at least before every admitted worker counts as busy. An awake
+    /// idle worker takes it within a few microseconds, one asleep in rayon within about 30, where nothing
+    /// else runs: the prototype's value, which no row moves clearly at half or twice of it. Where they take
+    /// longer the policy learns it.
     pub(crate) tau: Nanos,
     /// How long a pool must have been slack before it gives up a token that others may want:
     /// with no call known to be under way, and within one, where a serial phase may end any time.
