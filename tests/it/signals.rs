@@ -42,6 +42,13 @@ fn install(signal: c_int, handler: usize) -> usize {
     unsafe { before.assume_init() }.sa_sigaction
 }
 
+/// Undoes what whoever runs the tests has decided: a shell has its background jobs ignore SIGINT, `nohup` SIGHUP.
+fn as_in_a_terminal() {
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        install(signal, libc::SIG_DFL);
+    }
+}
+
 fn raise(signal: c_int) {
     // SAFETY: it asks for nothing but that the signal is one.
     assert_eq!(unsafe { libc::raise(signal) }, 0);
@@ -62,6 +69,7 @@ fn pauses() -> u64 {
 #[test]
 fn what_the_host_has_decided_stays() {
     in_own_process("signals::what_the_host_has_decided_stays", &[], || {
+        as_in_a_terminal();
         install(SIGHUP, libc::SIG_IGN);
         install(SIGTERM, hosts as *const () as usize);
         give_back_on_signals().expect("a thread and a handler");
@@ -84,6 +92,7 @@ fn what_the_host_has_decided_stays() {
 #[test]
 fn a_forked_child_dies_by_the_signal_at_once() {
     in_own_process("signals::a_forked_child_dies_by_the_signal_at_once", &[], || {
+        as_in_a_terminal();
         give_back_on_signals().expect("a thread and handlers");
         for signal in [SIGINT, SIGTERM, SIGHUP] {
             // SAFETY: the child does what signal handlers may do, and ends.
