@@ -90,9 +90,10 @@ impl Policy {
         }
     }
 
-    /// Whether tokens that a saturated pool wanted have begun to come, and nobody has proved idle since.
+    /// Whether tokens that a saturated pool wants have begun to come, and nobody has proved idle since.
     fn arriving(&self) -> bool {
-        matches!(self.phase, Phase::Listening { .. }) && self.growth.is_on_trial()
+        let listens = matches!(self.phase, Phase::Listening { .. });
+        listens && self.growth.is_on_trial() && self.growth.asked() > 0
     }
 
     /// What the pool would take, were it offered.

@@ -104,6 +104,15 @@ fn one_that_comes_when_somebody_has_proved_idle_goes_back() {
 }
 
 #[test]
+fn one_that_comes_when_it_is_wanted_no_more_goes_back() {
+    let mut story = short_of_two();
+    granted(&mut story);
+    story.policy.growth.withdraw();
+    assert!(granted(&mut story).wake.is_empty());
+    assert_eq!((story.policy.admitted(), story.funds), (3, 1));
+}
+
+#[test]
 fn a_probe_counts_from_when_it_lies_there() {
     let mut story = Story::new(2, false, 2);
     story.enter();
