@@ -1,8 +1,9 @@
 //! What is tried repeatedly.
 
 use std::io::{self, Read, Write};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{OnceLock, mpsc};
+use std::sync::mpsc::{self, TryRecvError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -43,9 +44,10 @@ pub(crate) fn back_alone(budget: &Budget, enter: Enter<'_>, trials: usize) -> Ti
 pub(crate) fn back_to_waiter(budget: &Budget, enter: Enter<'_>, trials: usize) -> Times {
     Times::of((0..trials).map(|_| {
         let (send, receive) = mpsc::channel();
-        let (begin, begun) = mpsc::channel();
         let done = AtomicUsize::new(0);
         thread::scope(|scope| {
+            // Its end here is gone should the call panic, so that the waiter ends, too.
+            let (begin, begun) = mpsc::channel();
             scope.spawn(move || {
                 begun.recv().expect("the trial begins");
                 let all: Vec<_> = (0..TOKENS).map(|_| budget.others.acquire()).collect();
@@ -109,7 +111,6 @@ pub(crate) fn growth(budget: &Budget, enter: Enter<'_>, trials: usize) -> Times 
 /// The same with nothing of ours: from a byte written into a pipe until a thread runs that was unparked by the
 /// one that read it, beside one that naps. A pool can hardly do with fewer wake-ups than these two.
 pub(crate) fn two_wakes(trials: usize) -> io::Result<Times> {
-    let over = AtomicBool::new(false);
     let trial = |(mut reader, mut writer): (io::PipeReader, io::PipeWriter)| {
         thread::scope(|scope| {
             let woken = scope.spawn(|| {
@@ -128,14 +129,14 @@ pub(crate) fn two_wakes(trials: usize) -> io::Result<Times> {
         })
     };
     let times = thread::scope(|scope| {
-        scope.spawn(|| {
-            while !over.load(Ordering::Acquire) {
+        // Gone at the end, and should a trial panic.
+        let (_going_on, over) = mpsc::channel::<()>();
+        scope.spawn(move || {
+            while over.try_recv() == Err(TryRecvError::Empty) {
                 nap(Duration::from_micros(50));
             }
         });
-        let times = (0..trials).map(|_| Ok(trial(io::pipe()?))).collect::<io::Result<Vec<_>>>();
-        over.store(true, Ordering::Release);
-        times
+        (0..trials).map(|_| Ok(trial(io::pipe()?))).collect::<io::Result<Vec<_>>>()
     })?;
     Ok(Times::of(times))
 }

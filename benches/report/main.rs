@@ -7,6 +7,8 @@
 mod elsewhere;
 #[path = "../common/figure.rs"]
 mod figure;
+#[path = "../common/lines.rs"]
+mod lines;
 mod method;
 #[path = "../common/packing.rs"]
 mod packing;

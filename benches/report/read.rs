@@ -6,14 +6,13 @@ use std::path::Path;
 
 use crate::elsewhere;
 use crate::figure::{self, Figure};
+use crate::lines::{Lines, lines};
 use crate::packing::{self, MEASURES, Mode};
 use crate::row::{self, Contender};
 use crate::tuning::{self, Tuning};
 
 /// The benches whose results are single figures.
 pub(crate) const BENCHES: [&str; 5] = ["latency", "share", "random", "blocking", "scaling"];
-
-type Lines = Vec<Vec<String>>;
 
 /// All that was recorded together.
 #[derive(Debug)]
@@ -47,25 +46,6 @@ impl Record {
             elsewhere: elsewhere(folder)?,
         })
     }
-}
-
-/// The lines of a file, which must have these columns.
-fn lines(folder: &Path, file: &str, columns: &[&str]) -> Result<Lines, Box<dyn Error>> {
-    let path = folder.join(file);
-    let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let mut lines = text.lines();
-    if lines.next() != Some(&columns.join(",")) {
-        return Err(format!("{}: other columns than {columns:?}", path.display()).into());
-    }
-    let values = |line: &str| -> Result<Vec<String>, String> {
-        let values: Vec<_> = line.split(',').map(ToOwned::to_owned).collect();
-        if values.len() == columns.len() {
-            Ok(values)
-        } else {
-            Err(format!("{}: not as many values as columns: {line}", path.display()))
-        }
-    };
-    Ok(lines.map(values).collect::<Result<_, _>>()?)
 }
 
 /// The lines of a file that need not be there.

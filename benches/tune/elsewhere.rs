@@ -2,12 +2,15 @@
 
 use std::env;
 use std::error::Error;
-use std::fs;
-use std::path::Path;
 use std::process::{Command, Stdio};
+
+use crate::lines::lines;
 
 /// Read by the library where its constants can be changed: `NAME=FACTOR`.
 const TUNED: &str = "RAYON_JOBSERVER_TUNED";
+
+/// Of the raw results of such a bench.
+const COLUMNS: [&str; 6] = ["bench", "figure", "value", "unit", "at_least", "at_most"];
 
 /// A figure: its name, value and unit.
 pub(crate) type Figure = (String, String, String);
@@ -105,22 +108,14 @@ impl Elsewhere {
         if !status.success() {
             return Err(format!("the bench {} with {setting:?}: {status}", self.bench).into());
         }
-        let figures = read(&folder.path().join(format!("{}.csv", self.bench)))?;
+        let figures = lines(folder.path(), &format!("{}.csv", self.bench), &COLUMNS)?;
+        let figures =
+            figures.into_iter().map(|line| (line[1].clone(), line[2].clone(), line[3].clone()));
         let kept = |figure: &Figure| self.figures.iter().any(|part| figure.0.contains(part));
-        let figures: Vec<Figure> = figures.into_iter().filter(kept).collect();
+        let figures: Vec<Figure> = figures.filter(kept).collect();
         if figures.is_empty() {
             return Err(format!("no such figures of {}: {:?}", self.bench, self.figures).into());
         }
         Ok(figures)
     }
-}
-
-fn read(path: &Path) -> Result<Vec<Figure>, Box<dyn Error>> {
-    let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let figure = |line: &str| -> Option<Figure> {
-        let mut values = line.split(',').skip(1).map(ToOwned::to_owned);
-        Some((values.next()?, values.next()?, values.next()?))
-    };
-    let figures: Option<Vec<Figure>> = text.lines().skip(1).map(figure).collect();
-    Ok(figures.ok_or_else(|| format!("{}: not the lines of figures", path.display()))?)
 }

@@ -18,6 +18,8 @@ mod input;
 mod jobs;
 #[path = "../common/leaf.rs"]
 mod leaf;
+#[path = "../common/lines.rs"]
+mod lines;
 #[path = "../common/machine.rs"]
 mod machine;
 #[path = "../compare/on_stock.rs"]
