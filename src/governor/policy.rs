@@ -477,11 +477,9 @@ impl Policy {
         } else if self.is_called() {
             // Of such calls the end is not announced either, and found out later.
             self.release.patience(4 * without)
-        } else if self.is_silent() {
+        } else {
             // Between two calls as well somebody may be waiting for the tokens.
             self.release.patience_between(without)
-        } else {
-            without
         }
     }
 

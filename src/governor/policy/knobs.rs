@@ -22,8 +22,8 @@ pub(crate) struct Knobs {
     /// How long a pool must have been slack before it gives up a token that others may want:
     /// with no call known to be under way, and within one, where a serial phase may end any time.
     /// The first is what 2 ms from the last job to all tokens back leave room for (`latency`), and
-    /// how close calls must be to make a loop: at four times that, 50 sections of 0.5 ms on two
-    /// workers took 1.08 instead of 1.05 times stock rayon. The second is the prototype's.
+    /// how close calls must be to make a loop; it doubles twice while nobody wants what goes back. The
+    /// second is the prototype's.
     pub(crate) patience: (Nanos, Nanos),
     /// How long idle tokens may be kept while nobody else wants one: all are back within 50 ms of the
     /// last job (`latency`), and phases with 3 ms of serial work keep theirs.

@@ -3,8 +3,9 @@
 //! Each call that begins or ends moves the next deadline. To set a timer anew for that, from the
 //! thread that calls, costs up to 60 µs of a core on a virtual machine, presumably by interrupts that
 //! come for nothing and by what they do to an idle core's polling: loops of sections of 16 and 100 µs were 1.1
-//! to 1.3 times as slow as stock rayon. A governor that wakes by itself once a millisecond costs a few
-//! hundredths. Where calls are longer than that timer is worth, it is set.
+//! to 1.3 times as slow as stock rayon. A governor that wakes by itself once a millisecond costs 3 to 5
+//! hundredths of such a loop on two cores, and once in four a quarter of that. Where calls are longer
+//! than that timer is worth, it is set.
 
 use super::{Nanos, Policy};
 
@@ -13,8 +14,9 @@ use super::{Nanos, Policy};
 pub(super) struct Rhythm {
     /// When a call last began or ended.
     last: Nanos,
-    /// How many have done so in close succession.
+    /// How many have done so in close succession, and since when.
     row: u32,
+    since: Nanos,
     /// In a loop, when the pool is to be looked after next.
     patrol: Option<Nanos>,
 }
@@ -22,15 +24,25 @@ pub(super) struct Rhythm {
 /// So many beginnings and ends in close succession make a loop.
 const LOOP: u32 = 4;
 
+/// How long a call of a loop may be, and the bounds of the pause between two patrols, in units of what may
+/// lie between two calls.
+const LONGEST: Nanos = 4;
+const PAUSE: (Nanos, Nanos) = (2, 8);
+
 impl Rhythm {
     /// Notes that a call `begins` or ends. One that begins within `patience` of another, or ends within
-    /// twice that, belongs to one loop with it.
+    /// four times that, belongs to one loop with it.
     fn beat(&mut self, now: Nanos, patience: Nanos, begins: bool) {
-        let close = if begins { patience } else { 2 * patience };
-        self.row = if now - self.last < close { self.row + 1 } else { 0 };
+        let close = if begins { patience } else { LONGEST * patience };
+        if now - self.last < close {
+            self.row += 1;
+        } else {
+            self.row = 0;
+            self.since = now;
+        }
         self.last = now;
         if self.row >= LOOP {
-            self.patrol.get_or_insert(now + 2 * patience);
+            self.patrol.get_or_insert(now + PAUSE.0 * patience);
         }
     }
 
@@ -39,19 +51,29 @@ impl Rhythm {
         self.patrol
     }
 
+    /// The pause after a patrol: half of the time for which the loop has gone on, within bounds, so that
+    /// tokens lie idle after its end for no longer than half as long as it took. As short as can be where
+    /// others are known to want them.
+    fn pause(&self, now: Nanos, patience: Nanos, wanted: bool) -> Nanos {
+        let (least, most) = (PAUSE.0 * patience, PAUSE.1 * patience);
+        if wanted { least } else { ((now - self.since) / 2).clamp(least, most) }
+    }
+
     /// The pool is looked after: plans the next time, or notes that the loop is over. `idle` says
-    /// that no call is under way.
-    fn patrolled(&mut self, now: Nanos, patience: Nanos, idle: bool) {
+    /// that no call is under way, and `wanted` that others are known to want idle tokens.
+    fn patrolled(&mut self, now: Nanos, patience: Nanos, idle: bool, wanted: bool) {
         if self.patrol.is_none_or(|at| at > now) {
             return;
         }
+        let pause = self.pause(now, patience, wanted);
         // Whoever waits for a token need not wait longer than without the loop but for one patrol.
         let (next, close) = if idle {
-            (self.last + patience, patience)
+            let soon = now + (pause - PAUSE.0 * patience) / 2;
+            (soon.max(self.last + patience), patience)
         } else {
-            (now + 2 * patience, 2 * patience)
+            (now + pause, LONGEST * patience)
         };
-        let over = next <= now || now - self.last >= close;
+        let over = now - self.last >= close;
         self.patrol = Some(next).filter(|_| !over);
         if over {
             self.row = 0;
@@ -68,8 +90,8 @@ impl Policy {
 
     /// Sees to whether a loop of calls goes on.
     pub(super) fn patrol(&mut self, now: Nanos) {
-        let idle = self.engaged == 0;
-        self.rhythm.patrolled(now, self.knobs.patience.0, idle);
+        let (idle, wanted) = (self.engaged == 0, self.release.is_wanted());
+        self.rhythm.patrolled(now, self.knobs.patience.0, idle, wanted);
     }
 }
 
@@ -84,19 +106,42 @@ mod tests {
         (0..=end / length).for_each(|call| rhythm.beat(call * length, PATIENCE, call % 2 == 0));
     }
 
-    #[test]
-    fn a_loop_is_looked_after_at_regular_intervals_however_many_calls_there_are() {
+    /// How long it is to the next patrol in each of the first ones of a loop of calls.
+    fn pauses(wanted: bool) -> Vec<Nanos> {
         let mut rhythm = Rhythm::default();
-        calls(&mut rhythm, 10, 900);
-        assert_eq!(rhythm.patrol(), Some(30 + 2 * PATIENCE), "since it is a loop");
-        rhythm.patrolled(1_030, PATIENCE, false);
-        assert_eq!(rhythm.patrol(), Some(1_030 + 2 * PATIENCE));
+        let mut pauses = Vec::new();
+        let mut patrol = 0;
+        for now in (0..20_000).step_by(10) {
+            rhythm.beat(now, PATIENCE, now % 20 == 0);
+            rhythm.patrolled(now, PATIENCE, false, wanted);
+            let next = rhythm.patrol().unwrap_or(0);
+            if next != patrol {
+                pauses.push(next - now);
+                patrol = next;
+            }
+        }
+        pauses
+    }
+
+    #[test]
+    fn a_loop_is_looked_after_the_less_often_the_longer_it_goes_on() {
+        let (least, most) = (2 * PATIENCE, 8 * PATIENCE);
+        let pauses = pauses(false);
+        assert_eq!(pauses[..2], [least, least], "since it is a loop, and the first time");
+        assert!(pauses.is_sorted() && pauses.iter().all(|pause| (least..=most).contains(pause)));
+        assert_eq!(pauses.last(), Some(&most));
+    }
+
+    #[test]
+    fn a_loop_is_looked_after_at_regular_intervals_where_others_want_tokens() {
+        let pauses = pauses(true);
+        assert!(pauses.len() > 15 && pauses.iter().all(|&pause| pause == 2 * PATIENCE));
     }
 
     #[test]
     fn a_loop_is_one_of_short_gaps_rather_than_of_short_calls() {
         let mut rhythm = Rhythm::default();
-        let long = PATIENCE * 3 / 2;
+        let long = PATIENCE * 7 / 2;
         for call in 0..4 {
             rhythm.beat(call * (long + 10), PATIENCE, true);
             rhythm.beat(call * (long + 10) + long, PATIENCE, false);
@@ -114,9 +159,9 @@ mod tests {
     fn the_end_of_a_loop_is_found_out_by_the_next_patrol() {
         let mut rhythm = Rhythm::default();
         calls(&mut rhythm, 10, 900);
-        rhythm.patrolled(1_030, PATIENCE, true);
+        rhythm.patrolled(1_030, PATIENCE, true, false);
         assert_eq!(rhythm.patrol(), Some(900 + PATIENCE), "exactly, between two calls");
-        rhythm.patrolled(1_400, PATIENCE, true);
+        rhythm.patrolled(1_400, PATIENCE, true, false);
         assert_eq!(rhythm.patrol(), None);
     }
 
@@ -124,7 +169,7 @@ mod tests {
     fn a_long_call_ends_a_loop_and_calls_far_apart_make_none() {
         let mut rhythm = Rhythm::default();
         calls(&mut rhythm, 10, 900);
-        rhythm.patrolled(1_900, PATIENCE, false);
+        rhythm.patrolled(900 + LONGEST * PATIENCE, PATIENCE, false, false);
         assert_eq!(rhythm.patrol(), None);
         let mut rhythm = Rhythm::default();
         calls(&mut rhythm, PATIENCE, 40 * PATIENCE);

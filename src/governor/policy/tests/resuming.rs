@@ -68,6 +68,32 @@ fn what_went_back_between_two_calls_is_fetched_at_once_if_it_still_lies_there() 
 }
 
 #[test]
+fn tokens_are_kept_longer_between_two_calls_once_nobody_wanted_them_there() {
+    let mut story = Story::new(4, false, 4);
+    story.spread();
+    story.beat(PLENTY, Ran::No);
+    let mut kept = Vec::new();
+    for _ in 0..4 {
+        let _ = story.taken(PLENTY, 3, false);
+        story.tell(Policy::leave);
+        let ended = story.now;
+        while story.funds == 0 {
+            for _ in 0..story.beat(DRY, Ran::No).posts {
+                let _ = story.taken(PLENTY, 2, false);
+            }
+        }
+        kept.push(story.now - ended);
+        story.enter();
+        story.resumed();
+        assert_eq!((story.policy.admitted(), story.funds), (4, 0), "it still lay there");
+        story.until_posted();
+    }
+    let patience = Knobs::default().patience.0;
+    let times: Vec<_> = kept.iter().map(|kept| kept / patience).collect();
+    assert_eq!(times, [1, 2, 4, 4], "{kept:?}");
+}
+
+#[test]
 fn an_added_worker_that_finds_nothing_is_kept_for_half_the_patience() {
     let mut story = Story::new(2, false, 2);
     story.spread();
