@@ -43,8 +43,12 @@ pub(super) struct Pulse {
     at: Nanos,
     /// The pause between the two, in units of the shortest.
     pause: Nanos,
+    /// Since when somebody has computed most of the time.
+    busy_since: Option<Nanos>,
     /// When anybody was last seen to have run.
     stirred_at: Nanos,
+    /// When every worker was last seen to have run for a good part of the time.
+    used_at: Nanos,
     /// When half of the workers were last seen to have run.
     wide_at: Option<Nanos>,
     /// By then every worker had run for most of the time, or half of them at all though tokens have gone
@@ -52,15 +56,20 @@ pub(super) struct Pulse {
     full: bool,
 }
 
-/// The longest pause, in units of the shortest. A worker that is woken beside the governor may be queued
-/// behind the one that woke it, for up to a tick: 100 bare joins of 0.2 ms of work on two cores took 1.4 to 1.6
-/// times as long as on stock rayon with 1 unit, 1.2 to 1.3 with 5, and no longer with 60. Tokens that
-/// somebody waits for, back within 2 ms, leave no room for more than this.
-const LONGEST: Nanos = 4;
+/// Bounds of the longest pause, in units of the shortest. A worker that is woken beside the governor may be
+/// queued behind the one that woke it, for up to a tick: 100 bare joins of 0.2 ms of work on two cores took 1.4
+/// to 1.6 times as long as on stock rayon with 1 unit, 1.2 to 1.3 with 5, and no longer with 60. Tokens that
+/// somebody waits for, back within 2 ms, leave no room for more than the first; where nobody is known to, 200
+/// sections of 100 µs took 1.15 times as long with that, and 1.10 with the second.
+const LONGEST: (Nanos, Nanos) = (4, 12);
 
 /// Whoever runs for less between two looks does no job: rayon takes so long to let a worker fall asleep.
 /// Seen in a log of 16 workers after a call: up to 7 µs, and 20 or more as long as they had jobs.
 pub(crate) const STIR: Nanos = 10_000;
+
+/// Nobody is idle who runs for this part of the time, though each section of a loop may leave him a moment for a
+/// probe.
+const USED: Nanos = 4;
 
 impl Policy {
     /// Whether a call from outside is under way, announced or not.
@@ -103,6 +112,16 @@ impl Policy {
         (silent && spare && settled).then_some(self.pulse.at)
     }
 
+    /// Whether somebody was seen to run and is looked at again before long: then idle tokens wait for that.
+    pub(super) fn beats(&self) -> bool {
+        self.is_called() && self.pulse_due().is_some()
+    }
+
+    /// The same, and that look is still to come.
+    pub(super) fn awaits_look(&self, now: Nanos) -> bool {
+        self.beats() && self.pulse.felt_at != now
+    }
+
     /// Whether the next tick wants to know first what the [sample](Self::sample) [has run](Self::felt)
     /// since it was last asked about.
     pub(crate) fn feels(&self, now: Nanos) -> bool {
@@ -119,7 +138,9 @@ impl Policy {
         let seen = std::mem::replace(&mut self.pulse.seen, true);
         // While somebody computes the call is not over; once he begins to pause it may be soon.
         let busy = seen && 2 * most >= elapsed;
-        self.pulse.pause = if busy { (2 * self.pulse.pause).clamp(1, LONGEST) } else { 1 };
+        self.pulse.busy_since = busy.then(|| self.pulse.busy_since.unwrap_or(now - elapsed));
+        self.pulse.pause =
+            if busy { (2 * self.pulse.pause).clamp(1, self.longest_pause(now)) } else { 1 };
         self.pulse.at = now + self.pulse.pause * self.shortest_pause();
         if !seen {
             return;
@@ -130,6 +151,9 @@ impl Policy {
         }
         if std::mem::replace(&mut self.pulse.beats, beats) && !beats {
             self.release.seen_enough();
+        }
+        if active > 0 && USED * least >= elapsed {
+            self.pulse.used_at = now;
         }
         let wide = beats && active > 1 && 2 * active >= self.sample().count();
         if wide {
@@ -155,13 +179,26 @@ impl Policy {
         self.knobs.patience.0.saturating_sub(self.knobs.settle)
     }
 
+    /// The longest pause, in units of the shortest: half as long as somebody has been busy, within bounds, so
+    /// that tokens lie idle after a call for no longer than half as long as it took.
+    fn longest_pause(&self, now: Nanos) -> Nanos {
+        let (least, most) = LONGEST;
+        if self.release.is_wanted() {
+            return least;
+        }
+        let half = self.pulse.busy_since.map_or(0, |since| (now - since) / 2);
+        (half / self.shortest_pause().max(1)).clamp(least, most)
+    }
+
     /// Since when the pool has had no use for idle tokens, as far as is known.
     pub(super) fn idle_since(&self) -> Nanos {
-        if self.is_silent() && !self.is_called() {
+        if !self.is_silent() {
+            self.slack_since
+        } else if self.is_called() {
+            self.slack_since.max(self.pulse.used_at)
+        } else {
             // It was over, if it was, some time before the look that told.
             self.slack_since.max(self.pulse.stirred_at.saturating_sub(self.shortest_pause()))
-        } else {
-            self.slack_since
         }
     }
 

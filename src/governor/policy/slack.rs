@@ -29,12 +29,10 @@ impl Policy {
         if let Some(resweep) = self.next_resweep() {
             consider(resweep);
         }
-        let pulse = self.pulse_due();
-        if let Some(pulse) = pulse {
+        if let Some(pulse) = self.pulse_due() {
             consider(pulse);
         }
-        // As long as the pulse beats, its next look is soon enough.
-        if self.admitted > self.floor() && !(pulse.is_some() && self.is_called()) {
+        if self.admitted > self.floor() && !self.beats() {
             consider(self.release_due());
         }
         if self.keeps_watch() {
@@ -73,7 +71,11 @@ impl Policy {
                 self.look = self.knobs.look.0;
             }
             self.post(now, 1, out);
-        } else if !grows && self.admitted > self.floor() && now >= self.release_due() {
+        } else if !grows
+            && self.admitted > self.floor()
+            && now >= self.release_due()
+            && !self.awaits_look(now)
+        {
             self.give_way(now, market, out);
         } else if self.watches(now) {
             self.beat(now, ran, out);
@@ -91,7 +93,7 @@ impl Policy {
             // Nobody has run for a moment, as the pulse tells: no need to watch for it.
         }
         let spare = self.admitted - self.floor();
-        let until = self.slack_since + self.knobs.hold;
+        let until = self.idle_since() + self.knobs.hold;
         if now >= until && self.was_wide(now) {
             self.touch(now);
             return;

@@ -38,7 +38,7 @@ fn until_release(story: &mut Story, active: usize) -> Nanos {
             let now = story.now;
             story.policy.felt(now, Some(felt(active)));
         }
-        if story.beat(DRY, Ran::No).posts > 0 {
+        if story.after(0, DRY).posts > 0 {
             return story.now - begin;
         }
     }
@@ -52,6 +52,36 @@ fn tokens_are_kept_in_a_serial_phase_and_go_back_soon_after_the_call() {
     assert_eq!(after, without, "nobody runs any more");
     let within = until_release(&mut serial(), 1);
     assert_eq!(within, 4 * without, "somebody does");
+}
+
+/// The pauses between the looks at workers, of which each runs for `part` of the time.
+fn pauses(story: &mut Story, part: Nanos) -> Vec<Nanos> {
+    let mut pauses = Vec::new();
+    let mut last = story.now;
+    for _ in 0..40 {
+        let at = story.policy.pulse_due().expect("tokens may be idle");
+        let pause = at - std::mem::replace(&mut last, at);
+        story.now = at;
+        story.policy.felt(at, Some(Felt::default().and(pause / part).and(pause / part)));
+        let posts = story.after(0, DRY).posts;
+        assert_eq!(posts, 0, "nobody is asked, though the last probe was taken long ago");
+        pauses.push(pause);
+    }
+    // The first follows a probe, and the second one look that tells nothing.
+    pauses.split_off(2)
+}
+
+#[test]
+fn workers_that_compute_are_looked_at_less_often_the_longer_they_do() {
+    let pauses = pauses(&mut serial(), 1);
+    let (first, last) = (pauses[0], pauses[pauses.len() - 1]);
+    assert!(pauses.is_sorted() && last == 6 * first, "{pauses:?}");
+}
+
+#[test]
+fn workers_that_run_now_and_then_are_looked_at_often_and_keep_their_tokens() {
+    let pauses = pauses(&mut serial(), 3);
+    assert!(pauses.iter().all(|&pause| pause == pauses[0]), "{pauses:?}");
 }
 
 #[test]
