@@ -112,14 +112,15 @@ impl Policy {
         (silent && spare && settled).then_some(self.pulse.at)
     }
 
-    /// Whether somebody was seen to run and is looked at again before long: then idle tokens wait for that.
-    pub(super) fn beats(&self) -> bool {
+    /// Whether a call is under way whose workers are looked at again before long: then idle tokens wait for
+    /// that.
+    pub(super) fn is_followed(&self) -> bool {
         self.is_called() && self.pulse_due().is_some()
     }
 
     /// The same, and that look is still to come.
     pub(super) fn awaits_look(&self, now: Nanos) -> bool {
-        self.beats() && self.pulse.felt_at != now
+        self.is_followed() && self.pulse.felt_at != now
     }
 
     /// Whether the next tick wants to know first what the [sample](Self::sample) [has run](Self::felt)
@@ -180,7 +181,7 @@ impl Policy {
     }
 
     /// The longest pause, in units of the shortest: half as long as somebody has been busy, within bounds, so
-    /// that tokens lie idle after a call for no longer than half as long as it took.
+    /// that a look that comes late, after a call's end, comes late by a part of what the call took.
     fn longest_pause(&self, now: Nanos) -> Nanos {
         let (least, most) = LONGEST;
         if self.release.is_wanted() {
@@ -190,16 +191,18 @@ impl Policy {
         (half / self.shortest_pause().max(1)).clamp(least, most)
     }
 
+    /// When the pool was last known to have a use for every token.
+    pub(super) fn used_at(&self) -> Nanos {
+        if self.is_silent() { self.slack_since.max(self.pulse.used_at) } else { self.slack_since }
+    }
+
     /// Since when the pool has had no use for idle tokens, as far as is known.
     pub(super) fn idle_since(&self) -> Nanos {
-        if !self.is_silent() {
-            self.slack_since
-        } else if self.is_called() {
-            self.slack_since.max(self.pulse.used_at)
-        } else {
-            // It was over, if it was, some time before the look that told.
-            self.slack_since.max(self.pulse.stirred_at.saturating_sub(self.shortest_pause()))
+        if !self.is_silent() || self.is_called() {
+            return self.used_at();
         }
+        // The call was over, if it was, some time before the look that told.
+        self.slack_since.max(self.pulse.stirred_at.saturating_sub(self.shortest_pause()))
     }
 
     /// Whether half of the workers of a silent pool have run not long ago: it is one of phases that

@@ -32,7 +32,7 @@ impl Policy {
         if let Some(pulse) = self.pulse_due() {
             consider(pulse);
         }
-        if self.admitted > self.floor() && !self.beats() {
+        if self.admitted > self.floor() && !self.is_followed() {
             consider(self.release_due());
         }
         if self.keeps_watch() {
@@ -93,7 +93,8 @@ impl Policy {
             // Nobody has run for a moment, as the pulse tells: no need to watch for it.
         }
         let spare = self.admitted - self.floor();
-        let until = self.idle_since() + self.knobs.hold;
+        // Somebody who merely stirs, as a worker does on its way to sleep, does not put that off.
+        let until = self.used_at() + self.knobs.hold;
         if now >= until && self.was_wide(now) {
             self.touch(now);
             return;

@@ -54,6 +54,29 @@ fn tokens_are_kept_in_a_serial_phase_and_go_back_soon_after_the_call() {
     assert_eq!(within, 4 * without, "somebody does");
 }
 
+#[test]
+fn workers_that_merely_stir_after_a_call_do_not_keep_tokens_that_nobody_wants() {
+    let mut story = serial();
+    let (begin, hold) = (story.now, Knobs::default().hold);
+    let mut looks = 0;
+    while story.now <= begin + 2 * hold {
+        story.now = story.policy.deadline().expect("tokens are idle").max(story.now);
+        if story.policy.feels(story.now) {
+            // Every second time one of them has, but for no longer than it takes to fall asleep.
+            looks += 1;
+            let ran = STIR * (looks % 2);
+            let now = story.now;
+            story.policy.felt(now, Some(Felt::default().and(ran).and(0)));
+        }
+        if story.after(0, PLENTY).posts > 0 {
+            break;
+        }
+    }
+    let kept = story.now - begin;
+    assert!(looks > 20, "{looks}");
+    assert!(hold <= kept && kept < hold + MILLISECOND, "{kept} ns");
+}
+
 /// The pauses between the looks at workers, of which each runs for `part` of the time.
 fn pauses(story: &mut Story, part: Nanos) -> Vec<Nanos> {
     let mut pauses = Vec::new();
