@@ -72,15 +72,14 @@ impl Policy {
         // Of several probes that idle workers are asked by, one may lie until the next wakes somebody:
         // whoever was woken for it has parked on another.
         let telling = !self.release.asks_several();
-        let silent = self.is_silent();
+        let slept = judged == Judged::Slept && self.is_silent() && self.sleeps_late(now);
         let judged = match judged {
             // Whatever it did is over.
             _ if !self.called() => Judged::Quiet,
-            _ if late && telling => Judged::Active,
             // Elsewhere the sleeps between the turns of a sweep would pass for jobs; and those that
             // were woken for the probes of others, while tokens go back that are wanted.
             Judged::Slept if self.engaged > 0 && !self.release.is_wanted() => Judged::Active,
-            Judged::Slept if silent && telling && self.sleeps_late(now) => Judged::Active,
+            _ if telling && (late || slept) && self.trusts_waits() => Judged::Active,
             Judged::Slept => Judged::Quiet,
             judged => judged,
         };

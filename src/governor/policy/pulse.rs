@@ -54,6 +54,8 @@ pub(super) struct Pulse {
     /// By then every worker had run for most of the time, or half of them at all though tokens have gone
     /// back.
     full: bool,
+    /// Nobody has run since a worker passed for one whose job waits.
+    doubtful: bool,
 }
 
 /// Bounds of the longest pause, in units of the shortest. A worker that is woken beside the governor may be
@@ -95,6 +97,14 @@ impl Policy {
     /// The pool has shown that somebody is busy.
     pub(super) fn quicken(&mut self) {
         self.pulse.beats = true;
+    }
+
+    /// Whether a worker was in a job that waited if it took a probe late, or slept as often as one does. Where
+    /// that is all there is to tell of jobs it is believed once: whoever takes up a job runs. A core's owner
+    /// may delay an idle worker of a guest, and no clock of the guest tells.
+    pub(super) fn trusts_waits(&mut self) -> bool {
+        let alone = self.is_silent() && !self.pulse.beats;
+        !(alone && std::mem::replace(&mut self.pulse.doubtful, true))
     }
 
     /// Looks at the workers from now on, once those that ran on our account are asleep again.
@@ -149,6 +159,7 @@ impl Policy {
         let beats = most >= STIR;
         if beats {
             self.pulse.stirred_at = now;
+            self.pulse.doubtful = false;
         }
         if std::mem::replace(&mut self.pulse.beats, beats) && !beats {
             self.release.seen_enough();

@@ -176,10 +176,29 @@ fn a_worker_that_was_in_a_job_while_the_probe_lay_keeps_its_token() {
     for (late, verdict) in [(true, Verdict::Stay), (false, Verdict::Park)] {
         let mut story = serial();
         until_release(&mut story, 0);
-        let sighting = Sighting { worker: 5, nested: false, judged: Judged::Quiet, late };
-        let taken = story.tell(|policy, now, out| policy.taken(now, DRY, sighting, out));
-        assert_eq!(taken.0, verdict);
+        assert_eq!(taken_late(&mut story, late), verdict);
     }
+}
+
+/// A worker that has run little takes the probe, perhaps late.
+fn taken_late(story: &mut Story, late: bool) -> Verdict {
+    let sighting = Sighting { worker: 5, nested: false, judged: Judged::Quiet, late };
+    story.tell(|policy, now, out| policy.taken(now, DRY, sighting, out)).0
+}
+
+#[test]
+fn a_late_worker_of_a_pool_in_which_nobody_runs_is_believed_once() {
+    let mut story = serial();
+    until_release(&mut story, 0);
+    assert_eq!(taken_late(&mut story, true), Verdict::Stay);
+    until_release(&mut story, 0);
+    assert_eq!(taken_late(&mut story, true), Verdict::Park, "nobody has run since");
+
+    let mut story = serial();
+    until_release(&mut story, 0);
+    assert_eq!(taken_late(&mut story, true), Verdict::Stay);
+    until_release(&mut story, 1);
+    assert_eq!(taken_late(&mut story, true), Verdict::Stay, "somebody has");
 }
 
 #[test]
