@@ -4,6 +4,8 @@
 //! queue of each, as rayon broadcasts; the first that comes to it parks, and what funded it goes
 //! back. If nobody has taken it a moment later the pool fetches it again.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use super::{Nanos, Orders, Policy, Verdict};
 use crate::jobserver::Market;
 
@@ -70,7 +72,7 @@ impl Lease {
         let at =
             self.pace.filter(|_| funds > 1).map(|Pace { term, pause: (least, most), .. }| {
                 let pause = (term / (funds as Nanos - 1)).max(least) << self.refused.min(16);
-                now + pause.min(most)
+                now + scatter(pause, now).min(most)
             });
         self.stage = Stage::Waiting(at);
     }
@@ -98,6 +100,14 @@ impl Lease {
             Stage::Called | Stage::Leaving | Stage::Offered(_) => {}
         }
     }
+}
+
+/// Between half of a pause and one and a half times as much, by the instant at which it begins. Two pools
+/// that took exact pauses would fall into step, and one of them have the token between them most of the time.
+fn scatter(pause: Nanos, now: Nanos) -> Nanos {
+    let mut hasher = DefaultHasher::new();
+    now.hash(&mut hasher);
+    pause / 2 + pause / 1024 * (hasher.finish() % 1024)
 }
 
 impl Policy {
@@ -185,5 +195,47 @@ impl Policy {
         if self.lease.is_leaving() {
             self.lease.wait(now, self.funds);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MILLISECOND: Nanos = 1_000_000;
+    const TOKENS: usize = 4;
+
+    /// The first one's part, in thousandths, of what two busy pools have in 20 s if each takes whatever the
+    /// other offers. The first one has all tokens at first.
+    fn share(begin: Nanos) -> Nanos {
+        let pace = Pace {
+            term: 100 * MILLISECOND,
+            pause: (10 * MILLISECOND, 400 * MILLISECOND),
+            offer: 2 * MILLISECOND,
+        };
+        let mut leases = [Lease::new(Some(pace)), Lease::new(Some(pace))];
+        let (mut funds, mut had) = ([1 + TOKENS, 1], [0, 0]);
+        let mut now = begin;
+        leases[0].funds_changed(now, funds[0]);
+        while now < begin + 20_000 * MILLISECOND {
+            let due = |pool: &usize| leases[*pool].due().unwrap_or(Nanos::MAX);
+            let giver = [0, 1].into_iter().min_by_key(due).expect("there are two");
+            let then = due(&giver).max(now) + pace.offer;
+            for (had, funds) in had.iter_mut().zip(funds) {
+                *had += funds as Nanos * (then - now);
+            }
+            now = then;
+            funds[giver] -= 1;
+            leases[giver].wait(now, funds[giver]);
+            funds[1 - giver] += 1;
+            leases[1 - giver].funds_changed(now, funds[1 - giver]);
+        }
+        had[0] * 1_000 / (had[0] + had[1])
+    }
+
+    #[test]
+    fn two_busy_pools_do_not_fall_into_step() {
+        let shares: Vec<_> = (0..20).map(|start| share(start * 1_234_567)).collect();
+        assert!(shares.iter().all(|share| (480..=520).contains(share)), "{shares:?}");
     }
 }
