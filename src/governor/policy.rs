@@ -5,6 +5,7 @@
 
 mod absence;
 mod funding;
+mod glance;
 mod growth;
 mod interface;
 mod judge;
@@ -125,6 +126,10 @@ pub(crate) struct Policy {
     /// When the next probe is to be posted by itself, and the pause before the one after it.
     probe_at: Option<Nanos>,
     look: Nanos,
+    /// When it is looked next whether a slack pool has a use for more workers.
+    listen_at: Option<Nanos>,
+    /// When a look at their clocks last found no use for more than one.
+    narrow_at: Option<Nanos>,
     beat: Nanos,
     beat_at: Nanos,
     quiet_beats: u32,
@@ -196,6 +201,8 @@ impl Policy {
             lease: Lease::new(knobs.lease),
             probe_at: None,
             look: knobs.look.0,
+            listen_at: None,
+            narrow_at: None,
             beat: knobs.beat.0,
             beat_at: 0,
             quiet_beats: 0,

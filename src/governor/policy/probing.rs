@@ -189,19 +189,10 @@ impl Policy {
         self.probe_at = Some(self.probe_at.map_or(at, |earlier| earlier.min(at)));
     }
 
-    /// Plans the next look of a slack pool for saturation, if there is anybody to add.
-    pub(super) fn listen_later(&mut self, now: Nanos) {
-        // Of a silent pool the pulse tells.
-        let felt = self.pulse_due().is_some();
-        if !felt && self.admitted > 1 && self.roster.len() > 0 && self.growth.asked() == 0 {
-            self.probe_by(now + self.look);
-            self.look = (self.look * 2).min(self.knobs.look.1);
-        }
-    }
-
     pub(super) fn post(&mut self, now: Nanos, probes: usize, out: &mut Orders) {
         self.probes += probes;
         self.probe_at = None;
+        self.listen_at = None;
         self.last_post = now;
         self.tally.probes += probes as u64;
         out.posts += probes;

@@ -4,7 +4,7 @@
 //! a call for its end would give a token back every time, and begin the next wide one without it. To
 //! look at the clocks of the workers wakes none of them, as a probe would.
 
-use super::{Nanos, Orders, Phase, Policy};
+use super::{Nanos, Orders, Phase, Policy, earlier};
 use crate::jobserver::Market;
 
 /// What the workers of a pool have run since they were last looked at.
@@ -113,6 +113,16 @@ impl Policy {
         self.pulse.at = now + self.knobs.settle;
     }
 
+    /// When the workers are to be seen for the first time since they ran on our account, if they have not been.
+    pub(super) fn unseen_until(&self) -> Option<Nanos> {
+        (!self.pulse.seen).then_some(self.pulse.at)
+    }
+
+    /// Notes that they are seen, and says whether they have been before.
+    pub(super) fn see(&mut self) -> bool {
+        std::mem::replace(&mut self.pulse.seen, true)
+    }
+
     /// When the pulse of a slack pool is felt next, if calls are not announced and it has anything to
     /// give up.
     pub(super) fn pulse_due(&self) -> Option<Nanos> {
@@ -136,7 +146,7 @@ impl Policy {
     /// Whether the next tick wants to know first what the [sample](Self::sample) [has run](Self::felt)
     /// since it was last asked about.
     pub(crate) fn feels(&self, now: Nanos) -> bool {
-        self.pulse_due().is_some_and(|at| at <= now)
+        earlier(self.pulse_due(), self.glance_due()).is_some_and(|at| at <= now)
     }
 
     /// That is what they have run; `None`: this system does not tell.
@@ -145,8 +155,12 @@ impl Policy {
             self.blind = true;
             return;
         };
+        if !self.is_silent() {
+            self.glanced(now, active);
+            return;
+        }
         let elapsed = now - std::mem::replace(&mut self.pulse.felt_at, now);
-        let seen = std::mem::replace(&mut self.pulse.seen, true);
+        let seen = self.see();
         // While somebody computes the call is not over; once he begins to pause it may be soon.
         let busy = seen && 2 * most >= elapsed;
         self.pulse.busy_since = busy.then(|| self.pulse.busy_since.unwrap_or(now - elapsed));

@@ -1,7 +1,7 @@
 //! What a slack pool does in time: look after parked workers, give idle tokens back, keep watch.
 
 use super::absence::SPAN;
-use super::{Nanos, Orders, Phase, Policy, Ran};
+use super::{Nanos, Orders, Phase, Policy, Ran, earlier};
 use crate::jobserver::Market;
 
 /// A beat is so small a part of the time since the last activity. The rows of idle times show what a call
@@ -17,6 +17,9 @@ impl Policy {
         }
         if let Some(probe) = self.probe_at {
             consider(probe);
+        }
+        if let Some(listen) = earlier(self.listen_at, self.glance_due()) {
+            consider(listen);
         }
         if let Some(patrol) = self.rhythm.patrol() {
             // Whatever else is due by then can wait for it.
@@ -62,10 +65,12 @@ impl Policy {
     pub(super) fn tend(&mut self, now: Nanos, market: Market, ran: Ran, out: &mut Orders) {
         self.plan_resweep(now);
         let grows = self.grow_by_pulse(now, market, out);
+        let listens = self.listens(now, market);
         if market.rival_starving
             || self.sweep_is_due(now)
             || self.roster.next_look().is_some_and(|at| at <= now)
             || self.probe_at.is_some_and(|at| at <= now)
+            || listens
         {
             if market.lying > 0 && self.engaged > 0 {
                 self.look = self.knobs.look.0;

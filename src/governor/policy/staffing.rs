@@ -69,6 +69,7 @@ impl Policy {
             self.broadcast = false;
             self.rotate = false;
             self.probe_at = None;
+            self.listen_at = None;
             self.pressing = false;
             self.made_way = self.floor() > 0;
             // A pool that made way for a starving one looks after itself again before long.

@@ -43,6 +43,7 @@ impl Policy {
         }
         if self.phase == Phase::Slack {
             self.probe_at = None;
+            self.listen_at = None;
             self.listen_later(now);
             self.watch_from(now);
         }

@@ -1,6 +1,7 @@
 //! The policy under made-up events: each test is one story, told event by event.
 
 mod crowded;
+mod glancing;
 mod handing;
 mod looking;
 mod resuming;
@@ -84,6 +85,11 @@ impl Story {
     /// Lets time pass until the policy wants it told, and tells.
     fn beat(&mut self, market: Market, ran: Ran) -> Orders {
         self.now = self.policy.deadline().expect("the policy waits for something").max(self.now);
+        if self.policy.engaged > 0 && self.policy.feels(self.now) {
+            let all =
+                (0..self.policy.admitted()).fold(Felt::default(), |felt, _| felt.and(100_000));
+            self.policy.felt(self.now, Some(all));
+        }
         self.tell(|policy, now, out| policy.tick(now, market, ran, out)).1
     }
 

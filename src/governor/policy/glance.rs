@@ -1,0 +1,53 @@
+//! How a slack pool finds out that it has a use for more workers: by a glance at its workers' clocks, and by a
+//! probe if several of them have run.
+//!
+//! A probe wakes an idle worker, which then looks through all queues before it sleeps again. In a serial
+//! phase that is in vain, and tells nothing that the clocks do not.
+
+use super::{Nanos, Phase, Policy};
+use crate::jobserver::Market;
+
+impl Policy {
+    /// Plans the next look of a slack pool for saturation, if there is anybody to add.
+    pub(super) fn listen_later(&mut self, now: Nanos) {
+        // Of a silent pool the pulse tells.
+        let felt = self.pulse_due().is_some();
+        if !felt && self.admitted > 1 && self.roster.len() > 0 && self.growth.asked() == 0 {
+            let at = now + self.look;
+            self.listen_at = Some(self.listen_at.map_or(at, |earlier| earlier.min(at)));
+            self.look = (self.look * 2).min(self.knobs.look.1);
+        }
+    }
+
+    /// When the workers' clocks are looked at next within a call that is announced.
+    pub(super) fn glance_due(&self) -> Option<Nanos> {
+        let within = self.phase == Phase::Slack && self.engaged > 0 && !self.blind;
+        let at = self.listen_at.filter(|_| within)?;
+        // What they run between two looks is to be told: the first one comes once they are asleep.
+        Some(self.unseen_until().map_or(at, |first| first.min(at)))
+    }
+
+    /// So many workers have run since the last look.
+    pub(super) fn glanced(&mut self, now: Nanos, active: usize) {
+        // The thread that built the pool is in no sample, and may be at work.
+        let active = active + usize::from(self.adopted);
+        let narrow = self.see() && active <= 1;
+        self.narrow_at = narrow.then_some(now);
+    }
+
+    /// Whether it is time for a probe that looks for saturation. Where just one worker has run, another look at
+    /// the clocks is planned instead; jobs that do not move them wait for a probe as long as one is ever put off.
+    pub(super) fn listens(&mut self, now: Nanos, market: Market) -> bool {
+        let latest = self.last_post + self.knobs.look.1;
+        let due = self.listen_at.is_some_and(|at| at <= now);
+        if !due || self.narrow_at != Some(now) || now >= latest {
+            return due;
+        }
+        if market.lying > 0 {
+            self.look = self.knobs.look.0;
+        }
+        self.listen_at = Some(latest);
+        self.listen_later(now);
+        false
+    }
+}

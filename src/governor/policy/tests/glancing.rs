@@ -1,0 +1,45 @@
+//! Stories of serial phases in announced calls: the workers' clocks tell whether to ask by a probe.
+
+use super::*;
+
+/// How long after the last probe the next one is posted in a pool of two idle tokens, if so many workers run
+/// between any two glances; and how often it is looked at until then.
+fn until_probed(market: Market, active: Option<usize>) -> (Nanos, usize) {
+    let sweep = 1_000 * MILLISECOND;
+    let knobs = Knobs { detect: None, lease: None, sweep, ..Knobs::default() };
+    let mut story = Story::with(4, 2, knobs);
+    story.spread();
+    story.beat(DRY, Ran::No);
+    let _ = story.taken(DRY, 1, false);
+    // What it had asked for comes, and is of no use any more.
+    story.tell(|policy, now, out| policy.supplied(now, 0, 1, out));
+    assert_eq!((story.policy.phase, story.policy.admitted()), (Phase::Slack, 2));
+    let begin = story.policy.last_post;
+    for looks in 0..100 {
+        story.now = story.policy.deadline().expect("there is somebody to add").max(story.now);
+        if story.policy.feels(story.now) {
+            let now = story.now;
+            let all = |active| (0..active).fold(Felt::default(), |felt, _| felt.and(50_000));
+            story.policy.felt(now, active.map(all));
+        }
+        if story.after(0, market).posts > 0 {
+            return (story.now - begin, looks);
+        }
+    }
+    panic!("never posts: {:?}", story.policy);
+}
+
+#[test]
+fn nobody_is_woken_in_a_serial_phase_for_what_the_clocks_tell() {
+    let (first, longest) = Knobs::default().look;
+    let (two, _) = until_probed(PLENTY, Some(2));
+    assert!((first..2 * first).contains(&two), "{two}: a wide phase may have begun");
+    for active in [0, 1] {
+        let (until, looks) = until_probed(PLENTY, Some(active));
+        assert_eq!(until, longest, "jobs that use no time do not wait for ever");
+        assert!(looks >= 6, "{looks}: as soon as it does it is to be known");
+        assert_eq!(until_probed(DRY, Some(active)).0, longest);
+    }
+    let (blind, _) = until_probed(PLENTY, None);
+    assert!((first..2 * first).contains(&blind), "{blind}: no clock tells");
+}
