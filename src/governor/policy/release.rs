@@ -43,8 +43,8 @@ pub(crate) struct Release {
 /// Doublings of the patience at most.
 const MOST: i32 = 2;
 
-/// Halvings at most: what is left of 5 ms is as short as the look at whether tokens are taken.
-const LEAST: i32 = -5;
+/// Halvings at most: what is left of 2.5 ms is as short as the look at whether tokens are taken.
+const LEAST: i32 = -4;
 
 /// Probes of one round that lie in the injector at once. More would wake more workers than run at
 /// once on a small machine, and none of them in time.

@@ -5,8 +5,10 @@ use super::*;
 /// How long after the last probe the next one is posted in a pool of two idle tokens, if so many workers run
 /// between any two glances; and how often it is looked at until then.
 fn until_probed(market: Market, active: Option<usize>) -> (Nanos, usize) {
-    let sweep = 1_000 * MILLISECOND;
-    let knobs = Knobs { detect: None, lease: None, sweep, ..Knobs::default() };
+    // Nothing else is to ask anybody meanwhile.
+    let long = 1_000 * MILLISECOND;
+    let (sweep, patience) = (long, (long, long));
+    let knobs = Knobs { detect: None, lease: None, sweep, patience, ..Knobs::default() };
     let mut story = Story::with(4, 2, knobs);
     story.spread();
     story.beat(DRY, Ran::No);
