@@ -19,6 +19,13 @@ impl Policy {
         }
     }
 
+    /// Lets the next look come as soon as the first, if that is within a call and tokens are to be had.
+    pub(super) fn look_soon(&mut self, market: Market) {
+        if market.lying > 0 && self.engaged > 0 {
+            self.look = self.knobs.look.0;
+        }
+    }
+
     /// When the workers' clocks are looked at next within a call that is announced.
     pub(super) fn glance_due(&self) -> Option<Nanos> {
         let within = self.phase == Phase::Slack && self.engaged > 0 && !self.blind;
@@ -43,9 +50,7 @@ impl Policy {
         if !due || self.narrow_at != Some(now) || now >= latest {
             return due;
         }
-        if market.lying > 0 {
-            self.look = self.knobs.look.0;
-        }
+        self.look_soon(market);
         self.listen_at = Some(latest);
         self.listen_later(now);
         false

@@ -72,9 +72,7 @@ impl Policy {
             || self.probe_at.is_some_and(|at| at <= now)
             || listens
         {
-            if market.lying > 0 && self.engaged > 0 {
-                self.look = self.knobs.look.0;
-            }
+            self.look_soon(market);
             self.post(now, 1, out);
         } else if !grows
             && self.admitted > self.floor()
