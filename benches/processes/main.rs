@@ -25,6 +25,7 @@ mod leaf;
 mod machine;
 #[path = "../common/packing.rs"]
 mod packing;
+mod perfect;
 mod phases;
 #[path = "../common/stats.rs"]
 mod stats;
@@ -38,7 +39,7 @@ use std::error::Error;
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use args::Options;
 use child::{CHILD, Task};
@@ -115,9 +116,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Milliseconds that no schedule can beat: the longest of the processes alone, or all the work evenly on
-/// the slots there are cores for. Own slots are no use to others: so many of the largest processes have
-/// the tokens and as many own slots.
+/// Milliseconds that no schedule can beat.
 fn perfect(
     leaf: Leaf,
     processes: usize,
@@ -126,15 +125,9 @@ fn perfect(
     cores: usize,
     quick: bool,
 ) -> f64 {
-    let all = || (0..processes).map(|number| Phases::of(leaf, alike, number, quick));
-    let mut works: Vec<Duration> = all().map(Phases::work).collect();
-    works.sort_unstable_by(|one, other| other.cmp(one));
-    let packed = (1..=processes).map(|largest| {
-        let slots = cores.min(tokens + largest) as u32;
-        works[..largest].iter().sum::<Duration>() / slots
-    });
-    let longest = all().map(|phases| phases.path(cores.min(tokens + 1)));
-    packed.chain(longest).max().unwrap_or_default().as_secs_f64() * 1e3
+    let all: Vec<Phases> =
+        (0..processes).map(|number| Phases::of(leaf, alike, number, quick)).collect();
+    perfect::bound(&all, tokens, cores).as_secs_f64() * 1e3
 }
 
 /// Milliseconds that even sharing would take at no cost, where each slot has a core of its own.
