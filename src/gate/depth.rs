@@ -14,6 +14,9 @@ thread_local! {
     /// Where this worker's stack began when it started; 0 on a thread that is no worker of ours.
     static BASE: Cell<usize> = const { Cell::new(0) };
 
+    /// Where this worker took its last probe.
+    static LAST: Cell<Option<usize>> = const { Cell::new(None) };
+
     /// How many calls this worker has come to.
     static CALLS: Cell<u64> = const { Cell::new(0) };
 }
@@ -97,6 +100,12 @@ pub(crate) fn is_nested(errand: Errand, depth: Option<usize>) -> bool {
         Errand::Call => call,
     });
     !matches!((depth, top), (Some(depth), Some(top)) if depth <= top)
+}
+
+/// Whether the current worker took its last probe elsewhere than at this depth: then it has come to wait since, or
+/// a wait has ended.
+pub(crate) fn moved(depth: Option<usize>) -> bool {
+    LAST.replace(depth) != depth
 }
 
 /// The depths at which a worker comes to errands in its main loop.

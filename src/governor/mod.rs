@@ -278,6 +278,8 @@ impl Governor {
                         policy.turned(now, purse.market(), worker, ran, orders)
                     });
                     if verdict == Verdict::Stay {
+                        // The sleeps between the turns are no jobs.
+                        self.seats[worker].resume_self(self.now());
                         return;
                     }
                 }
@@ -306,7 +308,8 @@ impl Attendant for Governor {
         let lain = now.saturating_sub(self.posted.load(Ordering::Relaxed));
         let (judged, late) = seat.judge_self(now, self.seats.len(), lain);
         let nested = depth::is_nested(Errand::Probe, depth);
-        let sighting = Sighting { worker, nested, judged, late };
+        let moved = depth::moved(depth);
+        let sighting = Sighting { worker, nested, moved, judged, late };
         let verdict = self
             .step(|policy, now, purse, orders| policy.taken(now, purse.market(), sighting, orders));
         if verdict == Verdict::Park {

@@ -328,6 +328,9 @@ impl Policy {
     /// only when the policy [watches](Self::watches) it.
     pub(crate) fn tick(&mut self, now: Nanos, market: Market, ran: Ran, out: &mut Orders) {
         self.rival = market.rival_starving;
+        if self.trades() {
+            self.release.saw(market.lying);
+        }
         self.patrol(now);
         if self.resume > 0 && self.phase != Phase::Dormant {
             let resumed = std::mem::take(&mut self.resume).min(self.roster.len());

@@ -234,7 +234,8 @@ impl Pool {
     }
 
     fn taken(&self, worker: usize, nested: bool) {
-        let sighting = Sighting { worker, nested, judged: Judged::Quiet, late: false };
+        let sighting =
+            Sighting { worker, nested, moved: false, judged: Judged::Quiet, late: false };
         let verdict = self.step(|policy, now, orders| {
             let verdict = policy.taken(now, self.market(), sighting, orders);
             self.noted(verdict)

@@ -42,6 +42,8 @@ pub(crate) struct Sighting {
     pub(crate) worker: usize,
     /// Whether it waits for a latch of its own. A hint: only priorities depend on it.
     pub(crate) nested: bool,
+    /// Whether it has come to the probe by another way than to the one before: a wait has begun or ended.
+    pub(crate) moved: bool,
     pub(crate) judged: Judged,
     /// Whether it took the probe long after it was posted, though it did not wait for a core: then it
     /// was in a job, which slept.

@@ -161,7 +161,7 @@ impl Policy {
         // never slack nobody else looks after it.
         self.lease.swapped = !self.lease.swapped && self.roster.any_nested();
         if self.lease.swapped
-            && let Some(next) = self.roster.take_nested(now, true)
+            && let Some(next) = self.roster.take_any_nested()
         {
             self.park(now, worker, nested);
             self.hand_over(now, next, out);

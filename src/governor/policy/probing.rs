@@ -30,9 +30,7 @@ impl Policy {
             self.hand_to_returned(now, out);
             return Verdict::Park;
         }
-        if let Some(next) =
-            self.roster.take_nested(now, worked || (!nested && !self.release.goes_on()))
-        {
+        if let Some(next) = self.roster.take_nested(now) {
             self.park(now, worker, nested);
             self.hand_over(now, next, out);
             return Verdict::Park;
@@ -68,7 +66,7 @@ impl Policy {
     /// What the taker of a probe tells of the pool. Returns what it is taken for, and whether it had
     /// work for so long that the probe matured.
     fn learn_from(&mut self, now: Nanos, sighting: Sighting) -> (Judged, bool) {
-        let Sighting { worker, nested, judged, late } = sighting;
+        let Sighting { worker, nested, moved, judged, late } = sighting;
         // Of several probes that idle workers are asked by, one may lie until the next wakes somebody:
         // whoever was woken for it has parked on another.
         let telling = !self.release.asks_several();
@@ -76,9 +74,9 @@ impl Policy {
         let judged = match judged {
             // Whatever it did is over.
             _ if !self.called() => Judged::Quiet,
-            // Elsewhere the sleeps between the turns of a sweep would pass for jobs; and those that
-            // were woken for the probes of others, while tokens go back that are wanted.
-            Judged::Slept if self.engaged > 0 && !self.release.is_wanted() => Judged::Active,
+            // In an idle pool whoever was woken in passing would pass for busy. So it would between the phases of
+            // a call; that is no matter where nobody wants its token.
+            Judged::Slept if self.engaged > 0 && self.release.is_unwanted() => Judged::Active,
             _ if telling && (late || slept) && self.trusts_waits() => Judged::Active,
             Judged::Slept => Judged::Quiet,
             judged => judged,
@@ -111,8 +109,12 @@ impl Policy {
             Judged::Quiet if self.called() && !late => self.learn_tau(now),
             Judged::Unknown | Judged::Quiet | Judged::Slept => {}
         }
-        if worked || !nested {
+        if worked || moved || !nested {
             self.roster.progressed(worker);
+        }
+        // At top level nothing tells what an idle worker has done meanwhile.
+        if worked || moved || (!nested && !self.release.goes_on()) {
+            self.roster.stir();
         }
         // In a loop of calls that nobody announces anybody has a moment for a probe between two of them.
         let between = self.is_silent() && judged == Judged::Active;

@@ -22,8 +22,8 @@ pub(crate) struct Release {
     /// Whether the tokens that went back in this slack lay untouched when last looked at, if any
     /// went back.
     canary: Option<bool>,
-    /// Tokens went back in an earlier slack, and nobody looked whether they were taken.
-    unsure: bool,
+    /// So many tokens went back in earlier slacks, and nobody has looked whether they were taken.
+    unsure: usize,
     /// Such were fetched back, and whether they are of use will be seen.
     tried: bool,
     /// The funds at hand before tokens went back the last time.
@@ -128,12 +128,23 @@ impl Release {
     /// Tokens were fetched after some had gone back: nobody had wanted those. Or there were none. Those `on
     /// trial` may be of no use here either.
     pub(crate) fn fetched(&mut self, any: bool, on_trial: bool) {
-        if std::mem::take(&mut self.unsure) && any {
+        if std::mem::take(&mut self.unsure) > 0 && any {
             if on_trial {
                 self.tried = true;
             } else {
                 self.came_back();
             }
+        }
+    }
+
+    /// So many tokens lie in the jobserver: if that is less than went back, others have taken some.
+    pub(crate) fn saw(&mut self, lying: usize) {
+        if lying < self.unsure {
+            self.unsure = 0;
+            self.doublings = self.doublings.min(0);
+            self.unwanted = 0;
+        } else if self.unsure > 0 {
+            self.unwanted = self.unwanted.max(1);
         }
     }
 
@@ -168,7 +179,7 @@ impl Release {
         let before = self.canary.replace(false);
         if before.is_some() {
             self.unwanted = 0;
-            self.unsure = false;
+            self.unsure = 0;
         }
         match before {
             Some(false) if self.round > 0 => {
@@ -252,7 +263,7 @@ impl Release {
         let Release { doublings, unwanted, before, first, tried, .. } = *self;
         // Had the first round not been taken there would have been no other.
         let unknown = !self.taken && self.canary == Some(false);
-        let unsure = self.unsure || (self.given > 0 && unknown);
+        let unsure = self.unsure + if unknown { self.given } else { 0 };
         *self = Release { doublings, unwanted, before, first, tried, unsure, ..Release::default() };
     }
 }
@@ -393,6 +404,22 @@ mod tests {
         assert_eq!(release.patience(5), 10, "all the pool ever had are at hand");
         release.missed(3);
         assert_eq!(release.patience(5), 5);
+    }
+
+    #[test]
+    fn what_lies_there_tells_whether_tokens_that_went_back_were_taken() {
+        let slack = |lying: usize| {
+            let mut release = Release::default();
+            release.refuted();
+            release.next_round(true, 3, 4);
+            release.gave();
+            release.reset();
+            release.saw(lying);
+            release.fetched(true, false);
+            (release.patience(5), release.is_unwanted())
+        };
+        assert_eq!(slack(0), (5, false), "others took it, and what is fetched is another one");
+        assert_eq!(slack(1), (20, true));
     }
 
     #[test]

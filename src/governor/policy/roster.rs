@@ -24,6 +24,12 @@ pub(crate) struct Roster {
     worked_at: Vec<u64>,
     /// Parked within a wait of their own, by the instant of their next look.
     nested: BTreeSet<(Nanos, usize)>,
+    /// The same by what progress they have seen, and who parked later.
+    behind: BTreeSet<(u64, u64, usize)>,
+    /// Counts whenever somebody may have ended what another one waits for.
+    progress: u64,
+    /// When each nested worker looks next, and what progress it has seen.
+    looks: Vec<(Nanos, u64)>,
     /// Since when each worker has been waiting without progress, over all its looks.
     waits: Vec<Option<Nanos>>,
     recheck: (Nanos, Nanos),
@@ -47,6 +53,9 @@ impl Roster {
             parked_at: vec![0; workers],
             worked_at: vec![0; workers],
             nested: BTreeSet::new(),
+            behind: BTreeSet::new(),
+            progress: 0,
+            looks: vec![(0, 0); workers],
             waits: vec![None; workers],
             recheck,
             outside: BTreeSet::new(),
@@ -105,7 +114,8 @@ impl Roster {
         self.warmth.insert((self.worked_at[worker], worker));
     }
 
-    /// Parks a worker that waits for a latch; the longer it has waited, the later its next look.
+    /// Parks a worker that waits for a latch, and has just looked at it; the longer it has waited, the later its
+    /// next look.
     pub(crate) fn park_nested(&mut self, worker: usize, now: Nanos) {
         let since = *self.waits[worker].get_or_insert(now);
         let (least, most) = self.recheck;
@@ -113,7 +123,11 @@ impl Roster {
         let least = least * (self.nested.len() as Nanos + 1);
         let pause = ((now - since) / 8).clamp(least, most.max(least));
         self.step(worker);
+        self.parked += 1;
+        self.parked_at[worker] = self.parked;
+        self.looks[worker] = (now + pause, self.progress);
         self.nested.insert((now + pause, worker));
+        self.behind.insert((self.progress, self.parked, worker));
     }
 
     /// Notes that a worker has run jobs since it last waited.
@@ -121,14 +135,36 @@ impl Roster {
         self.waits[worker] = None;
     }
 
-    /// The nested worker that is to look first, if it is due at `now` or `early` will do.
-    pub(crate) fn take_nested(&mut self, now: Nanos, early: bool) -> Option<usize> {
-        let &(at, _) = self.nested.first()?;
-        if at > now && !early {
-            return None;
-        }
-        let worker = self.nested.pop_first().map(|(_, worker)| worker);
-        self.leave(worker)
+    /// Somebody may have ended what a nested worker waits for: all are to look.
+    pub(crate) fn stir(&mut self) {
+        self.progress += 1;
+    }
+
+    /// The nested worker that is to look first: of those that have not looked since somebody [stirred](Self::stir)
+    /// the one that was parked last, since waits end from the innermost out, else one that is due at `now`. Before
+    /// all others one that should have looked long ago: those parked later must not keep it for ever.
+    pub(crate) fn take_nested(&mut self, now: Nanos) -> Option<usize> {
+        let &(at, due) = self.nested.first()?;
+        let overdue = (at + self.recheck.1 <= now).then_some(due);
+        let behind = || self.behind.range(..(self.progress, 0, 0)).next_back();
+        let worker = overdue
+            .or_else(|| behind().map(|&(.., worker)| worker))
+            .or_else(|| (at <= now).then_some(due));
+        worker.map(|worker| self.take(worker))
+    }
+
+    /// The nested worker that is to look first, due or not.
+    pub(crate) fn take_any_nested(&mut self) -> Option<usize> {
+        let &(_, worker) = self.nested.first()?;
+        Some(self.take(worker))
+    }
+
+    fn take(&mut self, nested: usize) -> usize {
+        let (at, seen) = self.looks[nested];
+        self.nested.remove(&(at, nested));
+        self.behind.remove(&(seen, self.parked_at[nested], nested));
+        self.step(nested);
+        nested
     }
 
     /// The longest-parked worker, if it has not seen its queues since `epoch` began.
@@ -159,7 +195,7 @@ impl Roster {
     /// The worker to admit for new work: a continuation first, else the one that worked last, whose
     /// caches are warmest.
     pub(crate) fn take_best(&mut self) -> Option<usize> {
-        if self.any_nested() { self.take_nested(0, true) } else { self.take_warmest() }
+        self.take_any_nested().or_else(|| self.take_warmest())
     }
 
     fn leave(&mut self, worker: Option<usize>) -> Option<usize> {
@@ -169,6 +205,7 @@ impl Roster {
     /// Empties the roster.
     pub(crate) fn take_all(&mut self) -> Vec<usize> {
         let nested = std::mem::take(&mut self.nested);
+        self.behind.clear();
         self.warmth.clear();
         std::mem::take(&mut self.cold)
             .into_values()

@@ -4,6 +4,7 @@ mod crowded;
 mod glancing;
 mod handing;
 mod looking;
+mod nesting;
 mod resuming;
 mod sharing;
 mod silent;
@@ -100,7 +101,8 @@ impl Story {
 
     /// An idle worker takes a probe.
     fn taken(&mut self, market: Market, worker: usize, nested: bool) -> (Verdict, Orders) {
-        let sighting = Sighting { worker, nested, judged: Judged::Quiet, late: false };
+        let sighting =
+            Sighting { worker, nested, moved: false, judged: Judged::Quiet, late: false };
         self.tell(|policy, now, out| policy.taken(now, market, sighting, out))
     }
 
@@ -276,7 +278,8 @@ fn a_fund_that_comes_between_two_phases_adds_a_worker() {
     let mut story = Story::new(4, false, 1);
     story.spread();
     story.beat(SCARCE, Ran::No);
-    let probe = Sighting { worker: 3, nested: false, judged: Judged::Active, late: false };
+    let probe =
+        Sighting { worker: 3, nested: false, moved: false, judged: Judged::Active, late: false };
     let verdict = story.tell(|policy, now, out| policy.taken(now, SCARCE, probe, out)).0;
     assert_eq!(verdict, Verdict::Stay);
     let ((), orders) = story.tell(|policy, now, out| policy.supplied(now, 0, 1, out));
@@ -542,7 +545,7 @@ proptest! {
                 (Move::ParkNested, Some(worker)) => roster.park_nested(worker, now),
                 (Move::Best, _) => outside.extend(roster.take_best()),
                 (Move::Oldest, _) => outside.extend(roster.take_oldest()),
-                (Move::Nested, _) => outside.extend(roster.take_nested(now, false)),
+                (Move::Nested, _) => outside.extend(roster.take_nested(now)),
                 (Move::Activity, _) => epoch += 1,
                 (Move::ParkCold | Move::ParkNested, None) => {}
             }

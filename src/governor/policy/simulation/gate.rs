@@ -50,6 +50,9 @@ impl World {
         me.funded = funded;
         if matches!(me.stack.last(), Some(Frame::Turn { .. })) {
             me.stack.pop();
+            if funded {
+                me.record.begin(me.usage(now, true));
+            }
         }
         if verdict == Verdict::Park {
             me.stack.push(Frame::Gate);
@@ -126,7 +129,10 @@ impl World {
         let busy = self.pools[pool].workers[worker].finished_at > posted;
         let late = self.tells && busy && self.now - posted >= LATE;
         let nested = self.seems_nested(pool, worker);
-        let sighting = Sighting { worker, nested, judged, late };
+        let me = &mut self.pools[pool].workers[worker];
+        let depth = me.stack.len();
+        let moved = std::mem::replace(&mut me.probed_at, depth) != depth;
+        let sighting = Sighting { worker, nested, moved, judged, late };
         self.rule(pool, worker, "taken", |policy, now, market, orders| {
             policy.taken(now, market, sighting, orders)
         });

@@ -71,6 +71,8 @@ pub(super) struct Worker {
     pub(super) felt: Nanos,
     /// When it last ended a job.
     pub(super) finished_at: Nanos,
+    /// How deep its stack was when it took its last probe.
+    pub(super) probed_at: usize,
     /// Blocks in its program.
     pub(super) asleep_in_job: bool,
     /// Its fund was lent.
@@ -94,6 +96,7 @@ impl Worker {
             record: Record::default(),
             felt: 0,
             finished_at: 0,
+            probed_at: 0,
             asleep_in_job: false,
             lent: false,
             still: None,

@@ -54,7 +54,7 @@ fn a_lookout_that_is_checked_on_takes_no_token_for_a_try() {
     while story.beat(PLENTY, Ran::No).posts == 0 {}
     story.now += 60 * MICROSECOND;
     let judged = Judged::Unknown;
-    let sighting = Sighting { worker: 0, nested: false, judged, late: false };
+    let sighting = Sighting { worker: 0, nested: false, moved: false, judged, late: false };
     let (verdict, orders) = story.tell(|policy, now, out| policy.taken(now, PLENTY, sighting, out));
     assert_eq!((verdict, orders.wake.len()), (Verdict::Stay, 0));
     assert_eq!((story.policy.admitted(), story.policy.is_called()), (1, false));

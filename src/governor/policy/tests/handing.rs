@@ -26,7 +26,7 @@ fn passing_on() -> Story {
 
 fn active(story: &mut Story, worker: usize) -> Verdict {
     let judged = Judged::Active;
-    let sighting = Sighting { worker, nested: false, judged, late: false };
+    let sighting = Sighting { worker, nested: false, moved: false, judged, late: false };
     story.tell(|policy, now, out| policy.taken(now, DRY, sighting, out)).0
 }
 

@@ -45,7 +45,8 @@ fn asked(taken: bool) -> Story {
 #[test]
 fn whoever_takes_a_probe_late_is_busy_in_an_announced_call_too() {
     for (late, verdict) in [(true, Verdict::Stay), (false, Verdict::Park)] {
-        let sighting = Sighting { worker: 3, nested: false, judged: Judged::Quiet, late };
+        let sighting =
+            Sighting { worker: 3, nested: false, moved: false, judged: Judged::Quiet, late };
         let taken = asked(false).tell(|policy, now, out| policy.taken(now, DRY, sighting, out));
         assert_eq!(taken.0, verdict);
     }
@@ -56,8 +57,26 @@ fn of_whom_nothing_is_known_gives_way_only_where_others_take_tokens() {
     for (wanted, verdict) in [(true, Verdict::Park), (false, Verdict::Stay)] {
         let mut story = asked(wanted);
         let judged = Judged::Unknown;
-        let sighting = Sighting { worker: 3, nested: false, judged, late: false };
+        let sighting = Sighting { worker: 3, nested: false, moved: false, judged, late: false };
         assert_eq!(story.policy.release.is_wanted(), wanted);
+        let taken = story.tell(|policy, now, out| policy.taken(now, DRY, sighting, out));
+        assert_eq!(taken.0, verdict);
+    }
+}
+
+#[test]
+fn whoever_slept_like_a_job_is_asked_in_vain_once_nobody_wants_tokens() {
+    for (unwanted, verdict) in [(true, Verdict::Stay), (false, Verdict::Park)] {
+        let mut story = asked(false);
+        if unwanted {
+            // One went back in an earlier slack, and still lies there.
+            story.policy.release.gave();
+            story.policy.release.reset();
+            story.policy.release.saw(1);
+            story.policy.release.next_round(true, 3, 4);
+        }
+        let judged = Judged::Slept;
+        let sighting = Sighting { worker: 3, nested: false, moved: false, judged, late: false };
         let taken = story.tell(|policy, now, out| policy.taken(now, DRY, sighting, out));
         assert_eq!(taken.0, verdict);
     }

@@ -18,7 +18,8 @@ fn serial() -> Story {
     }
     assert_eq!(story.policy.admitted(), 8, "{:?}", story.policy);
     story.now += 10 * MILLISECOND;
-    let sighting = Sighting { worker: 3, nested: false, judged: Judged::Active, late: false };
+    let sighting =
+        Sighting { worker: 3, nested: false, moved: false, judged: Judged::Active, late: false };
     let _ = story.tell(|policy, now, out| policy.taken(now, DRY, sighting, out));
     assert_eq!(story.policy.phase, Phase::Slack);
     story
@@ -182,7 +183,7 @@ fn a_worker_that_was_in_a_job_while_the_probe_lay_keeps_its_token() {
 
 /// A worker that has run little takes the probe, perhaps late.
 fn taken_late(story: &mut Story, late: bool) -> Verdict {
-    let sighting = Sighting { worker: 5, nested: false, judged: Judged::Quiet, late };
+    let sighting = Sighting { worker: 5, nested: false, moved: false, judged: Judged::Quiet, late };
     story.tell(|policy, now, out| policy.taken(now, DRY, sighting, out)).0
 }
 

@@ -1,0 +1,60 @@
+//! Workers that wait for a latch of their own, and when they are let look at it.
+
+use super::*;
+
+/// A pool of six on three funds, whose workers 3, 4 and 5 are parked nested in this order. None is due yet.
+fn three_wait() -> Story {
+    let mut story = Story::new(6, false, 3);
+    story.spread();
+    while story.policy.roster.take_oldest().is_some() {}
+    for worker in [3, 4, 5] {
+        story.policy.roster.park_nested(worker, story.now);
+    }
+    story.tell(|policy, now, out| policy.post(now, 1, out));
+    story
+}
+
+/// A nested worker takes a probe; returns who gets its token.
+fn next(story: &mut Story, worker: usize, moved: bool) -> Option<usize> {
+    let judged = Judged::Quiet;
+    let sighting = Sighting { worker, nested: true, moved, judged, late: false };
+    let (verdict, orders) = story.tell(|policy, now, out| policy.taken(now, DRY, sighting, out));
+    let next = woken(&orders).first().map(|&(worker, _)| worker);
+    assert_eq!(verdict == Verdict::Park, next.is_some(), "it keeps its token or hands it on");
+    next
+}
+
+#[test]
+fn once_somebody_has_progressed_each_nested_worker_looks_the_innermost_first() {
+    let mut story = three_wait();
+    assert_eq!(next(&mut story, 0, true), Some(5));
+    assert_eq!(next(&mut story, 5, false), Some(4));
+    assert_eq!(next(&mut story, 4, false), Some(3));
+    assert_eq!(next(&mut story, 3, false), None, "all of them have looked in vain");
+}
+
+#[test]
+fn one_whose_wait_has_ended_makes_all_others_look_again() {
+    let mut story = three_wait();
+    assert_eq!(next(&mut story, 0, true), Some(5));
+    assert_eq!(next(&mut story, 5, false), Some(4));
+    assert_eq!(next(&mut story, 4, true), Some(5));
+    assert_eq!(next(&mut story, 5, false), Some(0));
+}
+
+#[test]
+fn without_progress_nobody_looks_before_it_is_due() {
+    let mut story = three_wait();
+    assert_eq!(next(&mut story, 0, false), None);
+    story.tell(|policy, now, out| policy.post(now, 1, out));
+    story.now = story.policy.roster.next_look().expect("three wait");
+    assert_eq!(next(&mut story, 0, false), Some(3));
+}
+
+#[test]
+fn one_that_should_have_looked_long_ago_does_so_before_those_parked_later() {
+    let mut story = three_wait();
+    let longest = story.policy.knobs.recheck.1;
+    story.now = story.policy.roster.next_look().expect("three wait") + longest;
+    assert_eq!(next(&mut story, 0, true), Some(3));
+}
