@@ -33,6 +33,25 @@ impl Mode {
     }
 }
 
+/// When the processes start, and who holds the budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// All at once, each with a slot of its own beside the tokens.
+    AtOnce,
+    /// GNU make starts each once a slot is free, and that is the process's own.
+    Make,
+}
+
+impl Start {
+    /// As it is written in raw results.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Start::AtOnce => "at once",
+            Start::Make => "make",
+        }
+    }
+}
+
 /// One run of all the processes. Times are milliseconds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sample {
@@ -69,14 +88,15 @@ pub(crate) const MEASURES: [Measure; 9] = [
 ];
 
 /// Columns of the raw results that come before those.
-pub(crate) const COLUMNS: [&str; 8] =
-    ["leaf", "processes", "tokens", "sizes", "perfect_ms", "fair_ms", "mode", "round"];
+pub(crate) const COLUMNS: [&str; 9] =
+    ["leaf", "start", "processes", "tokens", "sizes", "perfect_ms", "fair_ms", "mode", "round"];
 
 /// The processes of a row.
 #[derive(Debug)]
 pub(crate) struct Row {
     /// Whether leaves compute or sleep.
     pub(crate) leaf: String,
+    pub(crate) start: Start,
     pub(crate) processes: usize,
     pub(crate) tokens: usize,
     /// Whether the processes have alike or unlike phases.
@@ -92,12 +112,18 @@ pub(crate) struct Row {
 impl Row {
     pub(crate) fn name(&self) -> String {
         let Row { leaf, processes, tokens, sizes, .. } = self;
-        format!("{processes} processes {sizes}, {tokens} tokens, {leaf}")
+        match self.start {
+            Start::AtOnce => format!("{processes} processes {sizes}, {tokens} tokens, {leaf}"),
+            Start::Make => format!("make -j{} of {processes} {sizes}, {leaf}", tokens + 1),
+        }
     }
 
-    /// Jobs that may run at once: the tokens, and each process's own slot.
+    /// Jobs that may run at once: the tokens, and each process's own slot, or make's.
     pub(crate) fn slots(&self) -> usize {
-        self.tokens + self.processes
+        match self.start {
+            Start::AtOnce => self.tokens + self.processes,
+            Start::Make => self.tokens + 1,
+        }
     }
 
     /// The quartiles over all rounds.
@@ -128,8 +154,8 @@ impl Row {
     /// The bounds that this way breaks in this row; those of others are not held to any.
     ///
     /// Where leaves sleep, any number of them runs at full speed, and oversubscription costs nothing:
-    /// it is no rival there. Where they compute, the own slots alone are as many as the cores, and
-    /// how tokens are shared makes no difference.
+    /// it is no rival there. Where they compute, the slots that are no tokens are as many as the cores while
+    /// several processes are left, and how tokens are shared makes no difference.
     pub(crate) fn broken(&self, by: Mode) -> Vec<&'static str> {
         if !matches!(by, Mode::Ours | Mode::Bare) {
             return Vec::new();

@@ -1,13 +1,13 @@
 //! Several processes on one budget, in five ways to share it, beside perfect packing.
 //!
 //! `cargo bench --bench processes -- [--quick] [--record FOLDER] [FILTER...]` starts 2 to 16 copies
-//! of itself at once, with serial and wide phases of equal or of different sizes. Each has its own
-//! slot, so that tokens and processes together are what may run at once. The ways take turns.
+//! of itself, with serial and wide phases of equal or of different sizes. The ways take turns.
 //!
-//! Where leaves sleep in place of cores, 12 tokens stand for a machine of 13. Where they compute, the
-//! budget is that of `make -j` with the machine's cores, one token less. The own slots of several
-//! processes come on top, so there are always more slots than cores, and perfect packing is that of
-//! the cores.
+//! Either all start at once, and each has its own slot beside the tokens; where there are several, the slots
+//! are then always more than the cores, and perfect packing is that of the cores. Or GNU make starts each as
+//! a slot comes free, as in a build, and slots are as many as cores. Where leaves sleep in place of cores, 12
+//! tokens stand for a machine of 13. Where they compute, the budget is that of `make -j` with the machine's
+//! cores, one token less.
 
 #[path = "../common/args.rs"]
 mod args;
@@ -19,6 +19,7 @@ mod fair;
 mod figure;
 #[path = "../common/figures.rs"]
 mod figures;
+mod launch;
 #[path = "../common/leaf.rs"]
 mod leaf;
 #[path = "../common/machine.rs"]
@@ -36,8 +37,6 @@ mod trace;
 mod usage;
 
 use std::error::Error;
-use std::io::Read;
-use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Instant;
 
@@ -46,13 +45,14 @@ use child::{CHILD, Task};
 use csv::Table;
 use figures::Figures;
 use leaf::Leaf;
-use packing::{MEASURES, Mode, Row, Sample};
+use packing::{MEASURES, Mode, Row, Sample, Start};
 use phases::Phases;
-use rayon_jobserver::Jobserver;
 
 const VIRTUAL_TOKENS: usize = 12;
 const ROUNDS: usize = 7;
 const QUICK_ROUNDS: usize = 1;
+/// A make goes through so many processes that each run takes seconds.
+const MOST_ROUNDS_OF_MAKE: usize = 5;
 
 /// Where constants of the policy can be changed, the ways that they matter to are run, a little, and all that
 /// is kept are figures.
@@ -71,18 +71,26 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let mut rows = Vec::new();
     let cores = thread::available_parallelism()?.get();
-    let sleeping = [2, 4, 8, 16].map(|processes| (Leaf::Sleep, processes, VIRTUAL_TOKENS));
-    let computing = [2, 4, 8].map(|processes| (Leaf::Compute, processes, cores - 1));
-    for (leaf, processes, tokens) in sleeping.into_iter().chain(computing) {
+    let sleeping = [2, 4, 8, 16].map(|processes| (Start::AtOnce, Leaf::Sleep, processes));
+    let computing = [2, 4, 8].map(|processes| (Start::AtOnce, Leaf::Compute, processes));
+    // More than there are slots.
+    let made = [(Start::Make, Leaf::Sleep, 16), (Start::Make, Leaf::Compute, 8)];
+    for (start, leaf, processes) in sleeping.into_iter().chain(computing).chain(made) {
         for alike in [true, false] {
-            let cores = if leaf == Leaf::Sleep { usize::MAX } else { cores };
+            let (tokens, cores) = match leaf {
+                Leaf::Sleep => (VIRTUAL_TOKENS, usize::MAX),
+                Leaf::Compute => (cores - 1, cores),
+            };
+            let all = (0..processes).map(|number| Phases::of(leaf, alike, number, options.quick));
+            let all: Vec<_> = all.collect();
             let mut row = Row {
                 leaf: leaf.name().to_owned(),
+                start,
                 processes,
                 tokens,
                 sizes: if alike { "alike" } else { "unlike" }.to_owned(),
-                perfect: perfect(leaf, processes, tokens, alike, cores, options.quick),
-                fair: fair(leaf, processes, tokens, alike, options.quick),
+                perfect: perfect(start, &all, tokens, cores),
+                fair: (start == Start::AtOnce && leaf == Leaf::Sleep).then(|| fair(&all, tokens)),
                 samples: Default::default(),
             };
             assert!(
@@ -92,6 +100,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             if !options.wants(&row.name()) {
                 continue;
             }
+            let rounds =
+                if start == Start::Make { rounds.min(MOST_ROUNDS_OF_MAKE) } else { rounds };
             for round in 0..rounds {
                 let mut modes = ways.to_vec();
                 modes.rotate_left(round % ways.len());
@@ -117,23 +127,17 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Milliseconds that no schedule can beat.
-fn perfect(
-    leaf: Leaf,
-    processes: usize,
-    tokens: usize,
-    alike: bool,
-    cores: usize,
-    quick: bool,
-) -> f64 {
-    let all: Vec<Phases> =
-        (0..processes).map(|number| Phases::of(leaf, alike, number, quick)).collect();
-    perfect::bound(&all, tokens, cores).as_secs_f64() * 1e3
+fn perfect(start: Start, all: &[Phases], tokens: usize, cores: usize) -> f64 {
+    let bound = match start {
+        Start::AtOnce => perfect::bound(all, tokens, cores),
+        Start::Make => perfect::bound_by_make(all, tokens + 1, cores),
+    };
+    bound.as_secs_f64() * 1e3
 }
 
 /// Milliseconds that even sharing would take at no cost, where each slot has a core of its own.
-fn fair(leaf: Leaf, processes: usize, tokens: usize, alike: bool, quick: bool) -> Option<f64> {
-    let all = (0..processes).map(|number| Phases::of(leaf, alike, number, quick));
-    (leaf == Leaf::Sleep).then(|| fair::end(all, tokens).as_secs_f64() * 1e3)
+fn fair(all: &[Phases], tokens: usize) -> f64 {
+    fair::end(all.iter().copied(), tokens).as_secs_f64() * 1e3
 }
 
 /// Runs all the processes once.
@@ -144,7 +148,6 @@ fn measure(
     alike: bool,
     quick: bool,
 ) -> Result<Sample, Box<dyn Error>> {
-    let jobserver = Jobserver::new(row.tokens);
     let folder = tempfile::tempdir()?;
     let task = |number| Task {
         mode,
@@ -155,7 +158,7 @@ fn measure(
         threads: match mode {
             Mode::Ours | Mode::Bare | Mode::Oversubscribed | Mode::Sized => row.tokens + 1,
             // What cannot be divided goes to the first.
-            Mode::Split => (row.slots() + row.processes - 1 - number) / row.processes,
+            Mode::Split => ((row.slots() + row.processes - 1 - number) / row.processes).max(1),
         },
         trace: folder.path().join(number.to_string()),
     };
@@ -163,21 +166,14 @@ fn measure(
     let speed = leaf::steps_per_second();
     let before = usage::of_children()?;
     let begin = Instant::now();
-    let start = |task: &Task| -> Result<Child, Box<dyn Error>> {
-        let mut command = Command::new(std::env::current_exe()?);
-        command.env(CHILD, task.to_words()).env(leaf::SPEED, speed.to_string());
-        command.env_remove("RAYON_NUM_THREADS").stdout(Stdio::piped());
-        jobserver.configure(&mut command)?;
-        Ok(command.spawn()?)
+    let told = match row.start {
+        Start::AtOnce => launch::at_once(&tasks, row.tokens, speed)?,
+        Start::Make => launch::by_make(&tasks, row.slots(), speed, folder.path())?,
     };
-    let mut children = tasks.iter().map(start).collect::<Result<Vec<_>, _>>()?;
-    let ends = children.iter_mut().map(Child::wait).collect::<Result<Vec<_>, _>>()?;
     let wall = begin.elapsed().as_secs_f64() * 1e3;
     let after = usage::of_children()?;
-    assert!(ends.iter().all(|end| end.success()), "a child failed");
-    assert_eq!(jobserver.available()?, row.tokens, "every token came back");
+    assert_eq!(told.len(), tasks.len(), "each process tells once: {told:?}");
 
-    let told = children.iter_mut().map(said).collect::<Result<Vec<_>, _>>()?;
     let stamps =
         tasks.iter().map(|task| sweep::read(&task.trace)).collect::<Result<Vec<_>, _>>()?;
     let mut stamps = stamps.concat();
@@ -194,14 +190,6 @@ fn measure(
         cpu: (after.cpu - before.cpu).as_secs_f64() * 1e3,
         taken: told.iter().map(|(taken, _)| taken).sum(),
     })
-}
-
-/// The tokens and the milliseconds that a child has printed.
-fn said(child: &mut Child) -> Result<(f64, f64), Box<dyn Error>> {
-    let mut text = String::new();
-    child.stdout.take().ok_or("its output was read already")?.read_to_string(&mut text)?;
-    let (taken, millis) = text.trim().split_once(' ').ok_or("a child said something else")?;
-    Ok((taken.parse()?, millis.parse()?))
 }
 
 fn print(row: &Row) {
@@ -238,6 +226,7 @@ fn table(rows: &[Row]) -> Table {
             for (round, sample) in row.samples[mode as usize].iter().enumerate() {
                 let mut line = vec![
                     row.leaf.clone(),
+                    row.start.name().to_owned(),
                     row.processes.to_string(),
                     row.tokens.to_string(),
                     row.sizes.clone(),

@@ -23,6 +23,15 @@ pub(crate) fn bound(all: &[Phases], tokens: usize, cores: usize) -> Duration {
     }
 }
 
+/// The same of processes that begin as any of the `slots` is free: each slot is of use to all of them. Jobs that
+/// sleep have cores enough.
+pub(crate) fn bound_by_make(all: &[Phases], slots: usize, cores: usize) -> Duration {
+    let cores = cores.min(slots);
+    let work: Duration = all.iter().map(|phases| phases.work()).sum();
+    let longest = all.iter().map(|phases| phases.path(cores)).max().unwrap_or_default();
+    longest.max(work / cores as u32)
+}
+
 /// What these processes alone would take if all their work were divided evenly, but for their first serial
 /// phases: until such a one has ended its process runs one job.
 fn even(all: &[Phases], tokens: usize, cores: usize) -> Duration {

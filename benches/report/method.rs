@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::elsewhere;
-use crate::packing;
+use crate::packing::{self, Start};
 use crate::plots::Plot;
 use crate::read::{BENCHES, Record};
 use crate::row::{BOUND, Contender, MEAN_BOUND, Row, Supply, mean_with_plenty};
@@ -14,7 +14,10 @@ pub(crate) fn page(link: &Path, record: &Record, plots: &[Plot]) -> String {
     let link = link.display();
     let Record { machine, rows, packings, figures, tuning, elsewhere } = record;
     let of = |supply| tables::comparison(rows.iter().filter(move |row| row.supply() == supply));
-    let leaf = |leaf| tables::packing(packings.iter().filter(move |row| row.leaf == leaf));
+    let packing = |leaf, start| {
+        let kind = |row: &&packing::Row| row.leaf == leaf && row.start == start;
+        tables::packing(packings.iter().filter(kind))
+    };
     let sections = [
         ("machine", tables::table(&["", ""], machine.iter().cloned())),
         ("record", format!("[{link}]({link})")),
@@ -22,8 +25,10 @@ pub(crate) fn page(link: &Path, record: &Record, plots: &[Plot]) -> String {
         ("plenty", of(Supply::Plenty)),
         ("starved", of(Supply::Starved)),
         ("growing", of(Supply::Growing)),
-        ("sleeping", leaf("sleeping")),
-        ("computing", leaf("computing")),
+        ("sleeping", packing("sleeping", Start::AtOnce)),
+        ("computing", packing("computing", Start::AtOnce)),
+        ("sleeping by make", packing("sleeping", Start::Make)),
+        ("computing by make", packing("computing", Start::Make)),
         (
             "elsewhere",
             if elsewhere.is_empty() {

@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::elsewhere;
 use crate::figure::{self, Figure};
 use crate::lines::{Lines, lines};
-use crate::packing::{self, MEASURES, Mode};
+use crate::packing::{self, MEASURES, Mode, Start};
 use crate::row::{self, Contender};
 use crate::tuning::{self, Tuning};
 
@@ -84,20 +84,22 @@ fn packings(folder: &Path) -> Result<Vec<packing::Row>, Box<dyn Error>> {
     let columns = [&packing::COLUMNS[..], &MEASURES.map(|(name, _)| name)].concat();
     let mut rows: Vec<packing::Row> = Vec::new();
     for line in lines(folder, "processes.csv", &columns)? {
+        let start = [Start::AtOnce, Start::Make].into_iter().find(|known| known.name() == line[1]);
         let row = packing::Row {
             leaf: line[0].clone(),
-            processes: line[1].parse()?,
-            tokens: line[2].parse()?,
-            sizes: line[3].clone(),
-            perfect: line[4].parse()?,
-            fair: if line[5].is_empty() { None } else { Some(line[5].parse()?) },
+            start: start.ok_or_else(|| format!("no start {}", line[1]))?,
+            processes: line[2].parse()?,
+            tokens: line[3].parse()?,
+            sizes: line[4].clone(),
+            perfect: line[5].parse()?,
+            fair: if line[6].is_empty() { None } else { Some(line[6].parse()?) },
             samples: Default::default(),
         };
         if rows.last().is_none_or(|last| last.name() != row.name()) {
             rows.push(row);
         }
-        let mode = Mode::ALL.into_iter().find(|known| known.name() == line[6]);
-        let mode = mode.ok_or_else(|| format!("no mode {}", line[6]))?;
+        let mode = Mode::ALL.into_iter().find(|known| known.name() == line[7]);
+        let mode = mode.ok_or_else(|| format!("no mode {}", line[7]))?;
         let numbers = line[packing::COLUMNS.len()..].iter().map(|value| value.parse::<f64>());
         let numbers = numbers.collect::<Result<Vec<_>, _>>()?;
         let &[wall, mean, max, peak, running, waits, stops, cpu, taken] = &numbers[..] else {
