@@ -100,9 +100,10 @@ impl Release {
         if self.doublings < 0 { first >> -self.doublings } else { first << self.doublings }
     }
 
-    /// How long idle tokens are kept between two calls, if it is `first` where somebody may want them.
+    /// How long idle tokens are kept between two calls, if it is `first` where somebody may want them: a quarter
+    /// of that where others have taken what went back twice in succession.
     pub(crate) fn patience_between(&self, first: Nanos) -> Nanos {
-        first << self.unwanted.min(MOST as u32)
+        if self.doublings < 0 { first / 4 } else { first << self.unwanted.min(MOST as u32) }
     }
 
     /// Nobody wanted what went back.
@@ -168,8 +169,8 @@ impl Release {
         self.unwanted > 0 && !self.taken
     }
 
-    /// Begins a round of at most `spare` tokens: `within` a call one that is four times as large as the one
-    /// before, else of all after the first.
+    /// Begins a round of at most `spare` tokens: after the first one, `within` a call one that is four times as
+    /// large as the one before, else of all.
     pub(crate) fn next_round(&mut self, within: bool, spare: usize, funds: usize) {
         if self.canary == Some(false) && !self.gone {
             // All that were asked proved busy: nothing is known but that.
@@ -197,8 +198,7 @@ impl Release {
             (Some(false), true) => self.round.saturating_mul(4),
             (Some(false), false) => spare,
             // One is left to tell by whether these are taken.
-            (_, true) => self.first.min(spare - 1),
-            (_, false) => 1,
+            _ => self.first.min(spare - 1),
         };
         self.round = size.clamp(1, spare);
         self.ask(self.round);
@@ -420,6 +420,25 @@ mod tests {
         };
         assert_eq!(slack(0), (5, false), "others took it, and what is fetched is another one");
         assert_eq!(slack(1), (20, true));
+    }
+
+    #[test]
+    fn between_calls_tokens_go_back_sooner_and_all_at_once_to_those_who_took_them_before() {
+        let mut release = Release::default();
+        let mut slack = || {
+            let patience = release.patience_between(8);
+            release.next_round(false, 12, 13);
+            let first = release.pending();
+            (0..first).for_each(|_| release.gave());
+            let left = 12 - first;
+            release.next_round(false, left, left + 1);
+            let second = release.pending();
+            (0..second).for_each(|_| release.gave());
+            release.next_round(false, 1, 2);
+            release.reset();
+            (patience, first, second)
+        };
+        assert_eq!([slack(), slack(), slack()], [(8, 1, 11), (2, 11, 1), (2, 11, 1)]);
     }
 
     #[test]
