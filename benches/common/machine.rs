@@ -14,6 +14,7 @@ pub(crate) fn describe(folder: &Path, quick: bool) -> io::Result<()> {
         ("cpu", cpu()),
         ("kernel", file("/proc/sys/kernel/osrelease")),
         ("load before", file("/proc/loadavg")),
+        ("cores' time taken by the host since boot", stolen()),
         ("rustc", output("rustc", &["--version"])),
         ("commit", output("git", &["describe", "--always", "--dirty", "--abbrev=12"])),
         ("rounds", if quick { "few (--quick)" } else { "full" }.to_owned()),
@@ -27,6 +28,16 @@ fn cpu() -> String {
     let all = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = all.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
     model.map_or_else(unknown, |(_, model)| model.to_owned())
+}
+
+/// Of all cores' time: idle, used and stolen.
+fn stolen() -> String {
+    let all = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let times = all.lines().next().unwrap_or_default().split_whitespace().skip(1);
+    // The eighth is what was stolen; the two after it are counted in earlier ones.
+    let times: Vec<f64> = times.take(8).map_while(|ticks| ticks.parse().ok()).collect();
+    let Some(stolen) = times.get(7) else { return unknown() };
+    format!("{:.1} %", 100.0 * stolen / times.iter().sum::<f64>())
 }
 
 fn file(path: &str) -> String {
