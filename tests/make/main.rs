@@ -5,6 +5,9 @@
 
 #![cfg(unix)]
 
+mod cargo;
+mod ninja;
+
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -17,9 +20,9 @@ use rayon::prelude::*;
 use rayon_jobserver::{Jobserver, ThreadPoolBuilder};
 use tempfile::TempDir;
 
-#[path = "../examples/support/sweep.rs"]
+#[path = "../../examples/support/sweep.rs"]
 mod sweep;
-#[path = "../examples/support/trace.rs"]
+#[path = "../../examples/support/trace.rs"]
 mod trace;
 
 use sweep::Overlap;
