@@ -27,7 +27,8 @@ mod simulation;
 mod tests;
 
 use crate::jobserver::Market;
-use absence::Absences;
+use absence::{Absences, Inspections};
+use glance::Looks;
 use growth::Growth;
 pub(crate) use interface::{Judged, Orders, Ran, Sighting, Stillness, Tally, Verdict, Wake};
 pub(crate) use judge::{LATE, Record, Usage};
@@ -39,6 +40,8 @@ pub(crate) use pulse::{Felt, STIR};
 use release::Release;
 use rhythm::Rhythm;
 use roster::Roster;
+use slack::Heart;
+use sweep::Sweep;
 
 /// Where the pool stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,21 +103,7 @@ pub(crate) struct Policy {
     resuming: bool,
     /// Grows with every sign of activity; a worker parked before may have missed a broadcast.
     epoch: u64,
-    /// The epoch up to which the sweep under way brings the parked workers.
-    sweep_to: u64,
-    /// Since when parked workers wait for a turn, or the last sweep began.
-    unswept_since: Nanos,
-    /// When the last sweep began, and whether it has found nothing.
-    swept_at: Nanos,
-    barren: bool,
-    /// Turns under way.
-    turning: usize,
-    /// Who has the turn.
-    in_turn: Option<usize>,
-    /// The next sweep is a single turn, of the worker parked longest.
-    rotate: bool,
-    /// A broadcast was announced, or may have been what a lookout ran: sweep without waiting.
-    broadcast: bool,
+    sweep: Sweep,
     growth: Growth,
     /// Whoever took the last probe had been busy before.
     lively: bool,
@@ -123,20 +112,8 @@ pub(crate) struct Policy {
     release: Release,
     pulse: Pulse,
     lease: Lease,
-    /// When the next probe is to be posted by itself, and the pause before the one after it.
-    probe_at: Option<Nanos>,
-    look: Nanos,
-    /// When it is looked next whether a slack pool has a use for more workers.
-    listen_at: Option<Nanos>,
-    /// When a look at their clocks last found no use for more than one.
-    narrow_at: Option<Nanos>,
-    beat: Nanos,
-    beat_at: Nanos,
-    quiet_beats: u32,
-    /// This system does not tell whether a lookout runs.
-    blind: bool,
-    /// Sweeps since the last activity beyond the first.
-    resweeps: u32,
+    looks: Looks,
+    heart: Heart,
     /// Whether a pool without funds presses for one, or else when it begins to.
     pressing: bool,
     press_at: Nanos,
@@ -149,11 +126,7 @@ pub(crate) struct Policy {
     waiting: bool,
     /// The only admitted worker has not said that it is idle: it may block in a job.
     doubtful: bool,
-    /// When the busy workers are looked at for whether they block, and the pause before that.
-    inspect_at: Nanos,
-    inspect_pause: Nanos,
-    /// Where the next look begins.
-    inspect_from: usize,
+    inspections: Inspections,
     /// Another pool of the process starved when that was last looked at.
     rival: bool,
     tally: Tally,
@@ -185,38 +158,22 @@ impl Policy {
             resume: 0,
             resuming: false,
             epoch: 1,
-            sweep_to: 0,
-            unswept_since: 0,
-            swept_at: 0,
-            barren: false,
-            turning: 0,
-            in_turn: None,
-            rotate: false,
-            broadcast: false,
+            sweep: Sweep::default(),
             growth: Growth::new(knobs.backoff),
             lively: false,
             exploring: false,
             release: Release::default(),
             pulse: Pulse::default(),
             lease: Lease::new(knobs.lease),
-            probe_at: None,
-            look: knobs.look.0,
-            listen_at: None,
-            narrow_at: None,
-            beat: knobs.beat.0,
-            beat_at: 0,
-            quiet_beats: 0,
-            blind: false,
-            resweeps: 0,
+            looks: Looks::new(knobs.look),
+            heart: Heart::new(knobs.beat),
             pressing: false,
             press_at: 0,
             made_way: false,
             came_back: false,
             waiting: false,
             doubtful: false,
-            inspect_at: 0,
-            inspect_pause: 0,
-            inspect_from: 0,
+            inspections: Inspections::default(),
             rival: false,
             tally: Tally::default(),
         }
@@ -301,7 +258,7 @@ impl Policy {
     /// Every worker has been given a job of its own.
     pub(crate) fn broadcast(&mut self, now: Nanos, out: &mut Orders) {
         self.touch(now);
-        self.broadcast = true;
+        self.sweep.announced = true;
         if self.phase == Phase::Slack {
             self.post(now, 1, out);
         }
@@ -345,7 +302,7 @@ impl Policy {
                 self.phase = Phase::Saturated { since };
                 self.release.reset();
                 self.quicken();
-                self.look = self.knobs.look.0;
+                self.looks.pause = self.knobs.look.0;
                 if self.growth.confirmed(now, self.admitted, self.workers) {
                     self.release.proved(true);
                 }
@@ -392,7 +349,7 @@ impl Policy {
 
     /// Whether the only admitted worker is a lookout, whose activity the next tick wants to know.
     pub(crate) fn watches(&self, now: Nanos) -> bool {
-        self.phase == Phase::Slack && self.keeps_watch() && now >= self.beat_at
+        self.phase == Phase::Slack && self.keeps_watch() && now >= self.heart.at
     }
 
     /// Whether the next tick wants the workers [inspected](Self::inspect) first.
@@ -448,7 +405,7 @@ impl Policy {
     fn floor(&self) -> usize {
         let needed = self.anchored
             || self.engaged > 0
-            || self.turning > 0
+            || self.sweep.turning > 0
             || self.waiting
             || self.roster.any_nested()
             || self.absences.any()
@@ -473,7 +430,7 @@ impl Policy {
 
     /// Whether the workers are most likely asleep.
     pub(crate) fn presumes_sleep(&self) -> bool {
-        let checked_on = self.admitted == 1 && self.quiet_beats > 0;
+        let checked_on = self.admitted == 1 && self.heart.quiet > 0;
         !self.may_be_called() || self.release.pending() > 0 || checked_on
     }
 
@@ -495,7 +452,7 @@ impl Policy {
 
     /// Whether all that is left of the pool is one worker that must not be parked.
     fn keeps_watch(&self) -> bool {
-        self.admitted == 1 && self.turning == 0 && self.floor() == 1
+        self.admitted == 1 && self.sweep.turning == 0 && self.floor() == 1
     }
 
     /// Notes activity: nothing that was parked before has seen what it may have brought.
@@ -504,14 +461,14 @@ impl Policy {
         self.failed_at = None;
         self.came_back = false;
         if !self.roster.any_stale(self.epoch) {
-            self.unswept_since = now;
+            self.sweep.since = now;
         }
         self.epoch += 1;
         self.release.reset();
-        self.quiet_beats = 0;
-        self.resweeps = 0;
-        self.beat = self.knobs.beat.0;
-        self.beat_at = now + self.beat;
+        self.heart.quiet = 0;
+        self.sweep.repeats = 0;
+        self.heart.beat = self.knobs.beat.0;
+        self.heart.at = now + self.heart.beat;
     }
 
     /// Plans the next looks at workers that have just run on our account.
@@ -519,8 +476,8 @@ impl Policy {
         self.rest(now);
         // One that cannot be watched, or is asked whether its wait is over, is woken at every beat,
         // however soon it sleeps.
-        let woken = self.blind || self.waiting;
-        self.beat_at = now + if woken { self.beat } else { self.knobs.settle };
+        let woken = self.heart.blind || self.waiting;
+        self.heart.at = now + if woken { self.heart.beat } else { self.knobs.settle };
     }
 }
 

@@ -137,6 +137,16 @@ impl Absences {
 /// How many workers are looked at one after another at most, of each kind.
 pub(super) const SPAN: usize = 64;
 
+/// When and where it is looked whether busy workers block.
+#[derive(Debug, Default)]
+pub(super) struct Inspections {
+    at: Nanos,
+    /// The pause before that.
+    pause: Nanos,
+    /// Which worker is the first.
+    from: usize,
+}
+
 impl Policy {
     /// A worker is about to block in the program.
     pub(crate) fn blocked(&mut self, now: Nanos, worker: usize, out: &mut Orders) {
@@ -197,11 +207,11 @@ impl Policy {
         out: &mut Orders,
     ) {
         let Some(detect) = self.knobs.detect else { return };
-        let (busy, first, from) = (self.all_busy(), detect / 2, self.inspect_from);
-        let mut pause = (self.inspect_pause * 2).clamp(first, 10 * detect);
+        let (busy, first, from) = (self.all_busy(), detect / 2, self.inspections.from);
+        let mut pause = (self.inspections.pause * 2).clamp(first, 10 * detect);
         let (mut blocked, mut starved) = (Vec::new(), false);
         for worker in self.roster.outsiders(from, if busy { SPAN } else { 0 }) {
-            self.inspect_from = worker + 1;
+            self.inspections.from = worker + 1;
             let stillness = still(worker);
             if stillness != Stillness::Runs {
                 pause = first;
@@ -234,8 +244,8 @@ impl Policy {
         if !starved {
             blocked.into_iter().for_each(|worker| self.lend(now, worker, out));
         }
-        self.inspect_pause = pause;
-        self.inspect_at = now + pause;
+        self.inspections.pause = pause;
+        self.inspections.at = now + pause;
     }
 
     /// What funds a worker that blocks goes to others, if it is of use to any.
@@ -252,7 +262,7 @@ impl Policy {
     pub(super) fn inspection(&self) -> Option<Nanos> {
         let wanted = self.roster.len() > 0 || self.absences.queued() > 0 || self.rival;
         let looks = (self.all_busy() && wanted) || self.absences.any_lent();
-        (looks && self.knobs.detect.is_some()).then_some(self.inspect_at)
+        (looks && self.knobs.detect.is_some()).then_some(self.inspections.at)
     }
 
     /// When somebody who has come back has waited long enough where nobody can see the others

@@ -86,7 +86,7 @@ impl Policy {
         if self.admitted > before {
             self.growth.started(self.admitted - before);
             // They come up, and find work as it is split: only then is it known whether all do.
-            self.probe_at = Some(now + self.knobs.look.0);
+            self.looks.probe_at = Some(now + self.knobs.look.0);
         }
     }
 

@@ -7,29 +7,48 @@
 use super::{Nanos, Phase, Policy};
 use crate::jobserver::Market;
 
+/// When it is looked whether a slack pool should be told from a saturated one.
+#[derive(Debug)]
+pub(super) struct Looks {
+    /// When the next probe is to be posted by itself, and the pause before the one after it.
+    pub(super) probe_at: Option<Nanos>,
+    pub(super) pause: Nanos,
+    /// When it is looked next whether the pool has a use for more workers.
+    pub(super) at: Option<Nanos>,
+    /// When a look at their clocks last found no use for more than one.
+    narrow_at: Option<Nanos>,
+}
+
+impl Looks {
+    /// The pauses are between these bounds.
+    pub(super) fn new((first, _): (Nanos, Nanos)) -> Self {
+        Looks { probe_at: None, pause: first, at: None, narrow_at: None }
+    }
+}
+
 impl Policy {
     /// Plans the next look of a slack pool for saturation, if there is anybody to add.
     pub(super) fn listen_later(&mut self, now: Nanos) {
         // Of a silent pool the pulse tells.
         let felt = self.pulse_due().is_some();
         if !felt && self.admitted > 1 && self.roster.len() > 0 && self.growth.asked() == 0 {
-            let at = now + self.look;
-            self.listen_at = Some(self.listen_at.map_or(at, |earlier| earlier.min(at)));
-            self.look = (self.look * 2).min(self.knobs.look.1);
+            let at = now + self.looks.pause;
+            self.looks.at = Some(self.looks.at.map_or(at, |earlier| earlier.min(at)));
+            self.looks.pause = (self.looks.pause * 2).min(self.knobs.look.1);
         }
     }
 
     /// Lets the next look come as soon as the first, if that is within a call and tokens are to be had.
     pub(super) fn look_soon(&mut self, market: Market) {
         if market.lying > 0 && self.engaged > 0 {
-            self.look = self.knobs.look.0;
+            self.looks.pause = self.knobs.look.0;
         }
     }
 
     /// When the workers' clocks are looked at next within a call that is announced.
     pub(super) fn glance_due(&self) -> Option<Nanos> {
-        let within = self.phase == Phase::Slack && self.engaged > 0 && !self.blind;
-        let at = self.listen_at.filter(|_| within)?;
+        let within = self.phase == Phase::Slack && self.engaged > 0 && !self.heart.blind;
+        let at = self.looks.at.filter(|_| within)?;
         // What they run between two looks is to be told: the first one comes once they are asleep.
         Some(self.unseen_until().map_or(at, |first| first.min(at)))
     }
@@ -39,19 +58,19 @@ impl Policy {
         // The thread that built the pool is in no sample, and may be at work.
         let active = active + usize::from(self.adopted);
         let narrow = self.see() && active <= 1;
-        self.narrow_at = narrow.then_some(now);
+        self.looks.narrow_at = narrow.then_some(now);
     }
 
     /// Whether it is time for a probe that looks for saturation. Where just one worker has run, another look at
     /// the clocks is planned instead; jobs that do not move them wait for a probe as long as one is ever put off.
     pub(super) fn listens(&mut self, now: Nanos, market: Market) -> bool {
         let latest = self.last_post + self.knobs.look.1;
-        let due = self.listen_at.is_some_and(|at| at <= now);
-        if !due || self.narrow_at != Some(now) || now >= latest {
+        let due = self.looks.at.is_some_and(|at| at <= now);
+        if !due || self.looks.narrow_at != Some(now) || now >= latest {
             return due;
         }
         self.look_soon(market);
-        self.listen_at = Some(latest);
+        self.looks.at = Some(latest);
         self.listen_later(now);
         false
     }

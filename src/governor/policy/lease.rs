@@ -143,11 +143,11 @@ impl Policy {
     ) -> Verdict {
         let admitted = self.absences.is_here(worker)
             && self.roster.is_outside(worker)
-            && self.in_turn != Some(worker);
+            && self.sweep.in_turn != Some(worker);
         if self.ended || self.lease.stage != Stage::Called || !admitted {
             return Verdict::Stay;
         }
-        if self.admitted < 2 || self.turning > 0 {
+        if self.admitted < 2 || self.sweep.turning > 0 {
             self.lease.wait(now, self.funds);
             return Verdict::Stay;
         }

@@ -86,7 +86,7 @@ impl Policy {
         // did run was busy.
         let worked = self.probe_has_matured(now) && judged != Judged::Quiet;
         if worked {
-            self.look = self.knobs.look.0;
+            self.looks.pause = self.knobs.look.0;
         }
         match judged {
             Judged::Active => {
@@ -188,13 +188,13 @@ impl Policy {
     }
 
     pub(super) fn probe_by(&mut self, at: Nanos) {
-        self.probe_at = Some(self.probe_at.map_or(at, |earlier| earlier.min(at)));
+        self.looks.probe_at = Some(self.looks.probe_at.map_or(at, |earlier| earlier.min(at)));
     }
 
     pub(super) fn post(&mut self, now: Nanos, probes: usize, out: &mut Orders) {
         self.probes += probes;
-        self.probe_at = None;
-        self.listen_at = None;
+        self.looks.probe_at = None;
+        self.looks.at = None;
         self.last_post = now;
         self.tally.probes += probes as u64;
         out.posts += probes;

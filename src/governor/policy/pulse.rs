@@ -81,7 +81,7 @@ impl Policy {
 
     /// The same, or nobody can tell.
     pub(super) fn may_be_called(&self) -> bool {
-        self.is_called() || (self.anchored && self.blind)
+        self.is_called() || (self.anchored && self.heart.blind)
     }
 
     /// The lookout has not run for a beat: no call is under way.
@@ -91,7 +91,7 @@ impl Policy {
 
     /// Whether calls are not announced, and can be found out about.
     pub(super) fn is_silent(&self) -> bool {
-        self.anchored && self.engaged == 0 && !self.blind
+        self.anchored && self.engaged == 0 && !self.heart.blind
     }
 
     /// The pool has shown that somebody is busy.
@@ -128,7 +128,7 @@ impl Policy {
     pub(super) fn pulse_due(&self) -> Option<Nanos> {
         let silent = self.is_silent() && !self.draining;
         let spare = self.phase == Phase::Slack && self.admitted > self.floor();
-        let settled = self.turning == 0 && self.waking == 0;
+        let settled = self.sweep.turning == 0 && self.waking == 0;
         (silent && spare && settled).then_some(self.pulse.at)
     }
 
@@ -152,7 +152,7 @@ impl Policy {
     /// That is what they have run; `None`: this system does not tell.
     pub(crate) fn felt(&mut self, now: Nanos, felt: Option<Felt>) {
         let Some(Felt { active, most, least }) = felt else {
-            self.blind = true;
+            self.heart.blind = true;
             return;
         };
         if !self.is_silent() {
@@ -191,11 +191,11 @@ impl Policy {
         }
         self.pulse.full = full || (wide && self.release.given() > 0);
         let added = self.roster.len() > 0 && self.growth.asked() == 0;
-        if active > 1 && added && now >= self.last_post + self.look {
+        if active > 1 && added && now >= self.last_post + self.looks.pause {
             // No longer a serial phase, or a worker that has not yet gone to sleep after a probe: then
             // the next one must be longer in coming.
             self.probe_by(now);
-            self.look = (self.look * 2).min(self.knobs.look.1);
+            self.looks.pause = (self.looks.pause * 2).min(self.knobs.look.1);
         }
     }
 

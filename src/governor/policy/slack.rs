@@ -8,6 +8,25 @@ use crate::jobserver::Market;
 /// then waits; half a thousand beats before the longest one is reached are what this costs.
 const PAUSES: Nanos = 128;
 
+/// The beats at which a lookout is watched.
+#[derive(Debug)]
+pub(super) struct Heart {
+    /// The pause between two, and when the next one comes.
+    pub(super) beat: Nanos,
+    pub(super) at: Nanos,
+    /// Those in succession at which the lookout had not run.
+    pub(super) quiet: u32,
+    /// This system does not tell whether it runs.
+    pub(super) blind: bool,
+}
+
+impl Heart {
+    /// The pauses are between these bounds.
+    pub(super) fn new((first, _): (Nanos, Nanos)) -> Self {
+        Heart { beat: first, at: 0, quiet: 0, blind: false }
+    }
+}
+
 impl Policy {
     pub(super) fn slack_deadline(&self) -> Option<Nanos> {
         let mut at = Nanos::MAX;
@@ -15,10 +34,10 @@ impl Policy {
         if let Some(look) = self.roster.next_look() {
             consider(look);
         }
-        if let Some(probe) = self.probe_at {
+        if let Some(probe) = self.looks.probe_at {
             consider(probe);
         }
-        if let Some(listen) = earlier(self.listen_at, self.glance_due()) {
+        if let Some(listen) = earlier(self.looks.at, self.glance_due()) {
             consider(listen);
         }
         if let Some(patrol) = self.rhythm.patrol() {
@@ -26,7 +45,7 @@ impl Policy {
             consider(patrol);
             return Some(at);
         }
-        if self.turning == 0 && self.roster.any_stale(self.epoch) {
+        if self.sweep.turning == 0 && self.roster.any_stale(self.epoch) {
             consider(self.sweep_at());
         }
         if let Some(resweep) = self.next_resweep() {
@@ -39,7 +58,7 @@ impl Policy {
             consider(self.release_due());
         }
         if self.keeps_watch() {
-            consider(self.beat_at);
+            consider(self.heart.at);
         }
         (at != Nanos::MAX).then_some(at)
     }
@@ -69,7 +88,7 @@ impl Policy {
         if market.rival_starving
             || self.sweep_is_due(now)
             || self.roster.next_look().is_some_and(|at| at <= now)
-            || self.probe_at.is_some_and(|at| at <= now)
+            || self.looks.probe_at.is_some_and(|at| at <= now)
             || listens
         {
             self.look_soon(market);
@@ -144,7 +163,7 @@ impl Policy {
     /// A heartbeat of the lookout: has anybody called whom we did not see?
     fn beat(&mut self, now: Nanos, ran: Ran, out: &mut Orders) {
         self.growth.withdraw();
-        self.blind = ran == Ran::Unknown;
+        self.heart.blind = ran == Ran::Unknown;
         match ran {
             Ran::Busy => {
                 self.touch(now);
@@ -157,33 +176,33 @@ impl Policy {
                     self.touch(now);
                     self.quicken();
                     self.growth.recall();
-                    self.broadcast = true;
+                    self.sweep.announced = true;
                 } else {
-                    self.beat = (self.beat * 2).min(self.knobs.beat.1);
-                    self.rotate = self.roster.len() > 0;
+                    self.heart.beat = (self.heart.beat * 2).min(self.knobs.beat.1);
+                    self.sweep.rotate = self.roster.len() > 0;
                 }
                 self.post(now, 1, out);
             }
             // It may take long to fall asleep: where every core is wanted tens of milliseconds.
             Ran::Unsettled => {
                 let pause = (now - self.last_post).min(self.knobs.beat.1);
-                self.beat_at = now + pause.max(self.beat);
+                self.heart.at = now + pause.max(self.heart.beat);
             }
             Ran::No => {
                 self.calm();
                 // So that a call after a pause waits no longer than a small part of that pause.
                 let (least, most) = self.knobs.beat;
-                self.beat = ((now - self.slack_since) / PAUSES).clamp(least, most);
-                self.beat_at = now + self.beat;
-                self.quiet_beats += 1;
+                self.heart.beat = ((now - self.slack_since) / PAUSES).clamp(least, most);
+                self.heart.at = now + self.heart.beat;
+                self.heart.quiet += 1;
                 if self.waiting || self.doubtful {
                     // The wait may be over, and the worker asleep at top level since.
                     self.doubtful = false;
                     self.post(now, 1, out);
-                } else if self.quiet_beats.is_multiple_of(self.knobs.rotation)
+                } else if self.heart.quiet.is_multiple_of(self.knobs.rotation)
                     && self.roster.len() > 0
                 {
-                    self.rotate = true;
+                    self.sweep.rotate = true;
                     self.post(now, 1, out);
                 }
             }

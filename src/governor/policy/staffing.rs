@@ -20,11 +20,11 @@ impl Policy {
                 self.epoch += 1;
                 self.came_back = true;
             }
-            self.look = self.knobs.look.0;
+            self.looks.pause = self.knobs.look.0;
             self.pressing = false;
             // The call that brought us here may still be on its way into the injector, where a
             // probe posted now could be found before it.
-            self.probe_at = Some(now + self.knobs.tau);
+            self.looks.probe_at = Some(now + self.knobs.tau);
         }
     }
 
@@ -66,16 +66,16 @@ impl Policy {
         if self.admitted == 0 {
             self.phase = Phase::Dormant;
             self.growth.forget();
-            self.broadcast = false;
-            self.rotate = false;
-            self.probe_at = None;
-            self.listen_at = None;
+            self.sweep.announced = false;
+            self.sweep.rotate = false;
+            self.looks.probe_at = None;
+            self.looks.at = None;
             self.pressing = false;
             self.made_way = self.floor() > 0;
             // A pool that made way for a starving one looks after itself again before long.
             let next_look = self.roster.next_look().unwrap_or(Nanos::MAX);
-            self.press_at = (now + self.beat).min(next_look).max(now + self.knobs.recheck.0);
-            self.beat = (self.beat * 2).min(self.knobs.beat.1);
+            self.press_at = (now + self.heart.beat).min(next_look).max(now + self.knobs.recheck.0);
+            self.heart.beat = (self.heart.beat * 2).min(self.knobs.beat.1);
             self.end_if_over(out);
         }
     }

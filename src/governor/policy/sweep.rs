@@ -6,6 +6,28 @@
 use super::{Nanos, Orders, Phase, Policy, Verdict, Wake};
 use crate::jobserver::Market;
 
+/// Where the sweeps of a pool stand.
+#[derive(Debug, Default)]
+pub(super) struct Sweep {
+    /// The epoch up to which the one under way brings the parked workers.
+    to: u64,
+    /// Since when parked workers wait for a turn, or the last sweep began.
+    pub(super) since: Nanos,
+    /// When the last one began, and whether it has found nothing.
+    at: Nanos,
+    barren: bool,
+    /// Turns under way.
+    pub(super) turning: usize,
+    /// Who has the turn.
+    pub(super) in_turn: Option<usize>,
+    /// The next one is a single turn, of the worker parked longest.
+    pub(super) rotate: bool,
+    /// A broadcast was announced, or may have been what a lookout ran: sweep without waiting.
+    pub(super) announced: bool,
+    /// Those since the last activity beyond the first.
+    pub(super) repeats: u32,
+}
+
 impl Policy {
     /// A worker has run what lay in its own queues. `ran` says whether there was anything.
     pub(crate) fn turned(
@@ -16,9 +38,9 @@ impl Policy {
         ran: bool,
         out: &mut Orders,
     ) -> Verdict {
-        debug_assert!(self.turning > 0, "a turn ended that never began");
-        self.turning -= 1;
-        self.in_turn = None;
+        debug_assert!(self.sweep.turning > 0, "a turn ended that never began");
+        self.sweep.turning -= 1;
+        self.sweep.in_turn = None;
         if self.ended {
             return Verdict::Stay;
         }
@@ -27,7 +49,7 @@ impl Policy {
             return Verdict::Park;
         }
         if ran {
-            self.barren = false;
+            self.sweep.barren = false;
             self.touch(now);
         }
         if self.absences.queued() > 0 {
@@ -36,14 +58,14 @@ impl Policy {
             self.hand_to_returned(now, out);
             return Verdict::Park;
         }
-        if let Some(next) = self.roster.take_stale(self.sweep_to) {
+        if let Some(next) = self.roster.take_stale(self.sweep.to) {
             self.roster.park_cold(worker, self.epoch);
             self.turn(now, next, out);
             return Verdict::Park;
         }
         if self.phase == Phase::Slack {
-            self.probe_at = None;
-            self.listen_at = None;
+            self.looks.probe_at = None;
+            self.looks.at = None;
             self.listen_later(now);
             self.watch_from(now);
         }
@@ -75,21 +97,21 @@ impl Policy {
     /// A call that nobody announces may leave too little behind to be seen: it costs an idle
     /// worker no more than a probe does. So the sweeps go on for a while, at growing intervals.
     pub(super) fn next_resweep(&self) -> Option<Nanos> {
-        let (next, most) = (self.resweeps + 1, self.knobs.resweeps);
+        let (next, most) = (self.sweep.repeats + 1, self.knobs.resweeps);
         // As long as somebody waits, here or outside, something is unfinished: then the sweeps
         // never end, or what they have overlooked would hang.
         let unfinished = self.engaged > 0 || self.waiting || self.roster.any_nested();
         let more = unfinished || (self.anchored && next <= most);
         let beyond = Nanos::from(next.saturating_sub(most));
         let pause = (self.knobs.sweep << next.min(most)) * (beyond + 1);
-        let possible = self.turning == 0 && self.roster.len() > 0;
+        let possible = self.sweep.turning == 0 && self.roster.len() > 0;
         (more && possible).then(|| self.slack_since + pause)
     }
 
     /// Makes every parked worker due for a turn, if it is time.
     pub(super) fn plan_resweep(&mut self, now: Nanos) {
         if self.next_resweep().is_some_and(|at| at <= now) {
-            self.resweeps += 1;
+            self.sweep.repeats += 1;
             self.epoch += 1;
         }
     }
@@ -102,21 +124,21 @@ impl Policy {
     /// which they find nothing.
     pub(super) fn sweep_at(&self) -> Nanos {
         if self.came_back {
-            return self.swept_at + 50 * self.knobs.sweep;
+            return self.sweep.at + 50 * self.knobs.sweep;
         }
         let each = 2 * self.knobs.sweep * self.roster.len() as Nanos;
-        let beside_calls = self.unswept_since + each.max(50 * self.knobs.sweep);
+        let beside_calls = self.sweep.since + each.max(50 * self.knobs.sweep);
         if self.is_silent() && self.is_called() {
             return beside_calls;
         }
         let due = (self.idle_since() + self.knobs.sweep).min(beside_calls);
-        if self.barren && self.engaged > 0 { due.max(self.swept_at + each) } else { due }
+        if self.sweep.barren && self.engaged > 0 { due.max(self.sweep.at + each) } else { due }
     }
 
     pub(super) fn sweep_is_due(&self, now: Nanos) -> bool {
         let stale = self.roster.any_stale(self.epoch);
-        let soon = self.broadcast || now >= self.sweep_at();
-        self.turning == 0 && (self.rotate || (stale && soon))
+        let soon = self.sweep.announced || now >= self.sweep_at();
+        self.sweep.turning == 0 && (self.sweep.rotate || (stale && soon))
     }
 
     /// Parks an idle worker and lets every parked one look at its own queues, one after another
@@ -128,8 +150,8 @@ impl Policy {
         nested: bool,
         out: &mut Orders,
     ) -> Verdict {
-        self.broadcast = false;
-        self.rotate = false;
+        self.sweep.announced = false;
+        self.sweep.rotate = false;
         let Some(first) = self.roster.take_oldest() else {
             // Everybody was admitted since the turn was planned; the probe is gone all the same.
             self.settle(now);
@@ -143,20 +165,20 @@ impl Policy {
 
     /// Gives every parked worker a turn that has not had one, beginning with this one.
     pub(super) fn sweep_from(&mut self, now: Nanos, first: usize, out: &mut Orders) {
-        self.sweep_to = self.epoch;
-        self.unswept_since = now;
-        self.swept_at = now;
-        self.barren = true;
+        self.sweep.to = self.epoch;
+        self.sweep.since = now;
+        self.sweep.at = now;
+        self.sweep.barren = true;
         self.came_back = false;
         self.turn(now, first, out);
     }
 
     fn turn(&mut self, now: Nanos, worker: usize, out: &mut Orders) {
         self.tally.turns += 1;
-        self.turning += 1;
-        self.in_turn = Some(worker);
+        self.sweep.turning += 1;
+        self.sweep.in_turn = Some(worker);
         // A turn takes a few microseconds unless there was work: then more workers may be of use.
-        self.probe_at = Some(now + 4 * self.knobs.tau);
+        self.looks.probe_at = Some(now + 4 * self.knobs.tau);
         out.wake.push((worker, Wake::Turn));
     }
 }

@@ -399,9 +399,9 @@ fn a_drained_pool_ends_when_it_is_idle_and_lets_everybody_go() {
 #[test]
 fn a_turn_planned_for_a_worker_that_was_admitted_since_is_forgotten() {
     let mut story = Story::new(2, true, 2);
-    while !story.policy.rotate {
+    while !story.policy.sweep.rotate {
         let orders = story.beat(PLENTY, Ran::Unknown);
-        if orders.posts > 0 && !story.policy.rotate {
+        if orders.posts > 0 && !story.policy.sweep.rotate {
             let _ = story.taken(PLENTY, 0, false);
         }
     }

@@ -12,7 +12,7 @@ fn checked_on() -> Story {
         if orders.posts == 0 {
             continue;
         }
-        if story.policy.quiet_beats > 20 {
+        if story.policy.heart.quiet > 20 {
             story.now = story.policy.deadline().expect("it listens");
             return story;
         }
@@ -24,7 +24,7 @@ fn checked_on() -> Story {
 /// The lookout takes the probe, and the parked workers have their turns, if it is time for that.
 fn answer(story: &mut Story) {
     let _ = story.taken(PLENTY, 0, false);
-    while let Some(worker) = story.policy.in_turn {
+    while let Some(worker) = story.policy.sweep.in_turn {
         let _ = story.tell(|policy, now, out| policy.turned(now, PLENTY, worker, false, out));
     }
     story.resumed();

@@ -121,7 +121,7 @@ fn workers_that_run_together_make_a_pool_look_for_saturation() {
         let now = story.now;
         story.policy.felt(now, Some(felt(3)));
     }
-    assert!(story.policy.probe_at.is_some(), "it is no serial phase any more");
+    assert!(story.policy.looks.probe_at.is_some(), "it is no serial phase any more");
     assert!(story.now <= begin + 3 * MILLISECOND);
 }
 
@@ -208,7 +208,7 @@ fn nobody_is_swept_beside_a_call_that_goes_on() {
     until_release(&mut story, 1);
     let _ = story.taken(DRY, 5, false);
     let (least, most) = (Knobs::default().sweep, 50 * Knobs::default().sweep);
-    assert!(story.policy.sweep_at() >= story.policy.unswept_since + most, "the pulse beats");
+    assert!(story.policy.sweep_at() >= story.policy.sweep.since + most, "the pulse beats");
     story.policy.pulse = Pulse::default();
     assert_eq!(story.policy.sweep_at(), story.policy.slack_since + least, "nobody runs");
 }
