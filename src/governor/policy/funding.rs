@@ -42,8 +42,8 @@ impl Policy {
             && self.funds > self.admitted
             && let Some(worker) = self.roster.take_best()
         {
-            self.growth.withdraw();
             self.wake(now, worker, out);
+            self.withdraw(now);
         }
         if std::mem::take(&mut self.resuming) && !saturated {
             self.resume_with(now, out);
@@ -65,14 +65,11 @@ impl Policy {
         let surplus = self.funds - self.admitted;
         if surplus > 0 {
             // Else the same token would come again at once, as long as the pool is not saturated.
-            self.growth.withdraw();
+            self.withdraw(now);
             self.funds -= surplus;
             out.give += surplus;
         }
         self.lease.funds_changed(now, self.funds);
-        if offered && self.phase == Phase::Slack {
-            self.listen_later(now);
-        }
     }
 
     /// Admits workers for work that is like what the pool last did.

@@ -38,6 +38,17 @@ impl Policy {
         }
     }
 
+    /// No token is wanted of the ledger any more, and none will be offered: a slack pool is to find out by itself
+    /// when it has a use for one.
+    pub(super) fn withdraw(&mut self, now: Nanos) {
+        if self.growth.asked() > 0 {
+            self.growth.withdraw();
+            if self.phase == Phase::Slack {
+                self.listen_later(now);
+            }
+        }
+    }
+
     /// Lets the next look come as soon as the first, if that is within a call and tokens are to be had.
     pub(super) fn look_soon(&mut self, market: Market) {
         if market.lying > 0 && self.engaged > 0 {

@@ -184,8 +184,8 @@ impl Policy {
     pub(super) fn offer(&mut self, now: Nanos, out: &mut Orders) {
         let until = now + self.lease.pace.map_or(0, |pace| pace.offer);
         self.tally.offers += 1;
-        self.growth.withdraw();
         self.growth.hold(until);
+        self.withdraw(now);
         self.retire(now, out);
         self.lease.stage = Stage::Offered(until);
     }

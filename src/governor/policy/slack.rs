@@ -106,7 +106,7 @@ impl Policy {
 
     /// What becomes of tokens that have been idle for a while.
     fn give_way(&mut self, now: Nanos, market: Market, out: &mut Orders) {
-        self.growth.withdraw();
+        self.withdraw(now);
         if self.called() && self.release.survey(now + self.window().max(self.knobs.canary)) {
             out.survey = true;
             if !self.is_silent() || self.is_called() {
@@ -162,7 +162,7 @@ impl Policy {
 
     /// A heartbeat of the lookout: has anybody called whom we did not see?
     fn beat(&mut self, now: Nanos, ran: Ran, out: &mut Orders) {
-        self.growth.withdraw();
+        self.withdraw(now);
         self.heart.blind = ran == Ran::Unknown;
         match ran {
             Ran::Busy => {

@@ -32,6 +32,30 @@ fn until_probed(market: Market, active: Option<usize>) -> (Nanos, usize) {
 }
 
 #[test]
+fn a_pool_that_wants_nothing_of_the_ledger_any_more_looks_for_itself() {
+    let knobs = Knobs { detect: None, lease: None, sweep: 1_000 * MILLISECOND, ..Knobs::default() };
+    let mut story = Story::with(8, 4, knobs);
+    story.spread();
+    story.beat(DRY, Ran::No);
+    // One token comes in a serial phase, before the others.
+    story.tell(|policy, now, out| policy.supplied(now, 0, 1, out));
+    story.resumed();
+    let _ = story.taken(DRY, 1, false);
+    assert_eq!((story.policy.phase, story.policy.growth.asked()), (Phase::Slack, 3));
+    let begin = story.policy.last_post;
+    while story.policy.last_post == begin {
+        story.now = story.policy.deadline().expect("it has a token to give up").max(story.now);
+        if story.policy.feels(story.now) {
+            let now = story.now;
+            story.policy.felt(now, Some((0..2).fold(Felt::default(), |felt, _| felt.and(50_000))));
+        }
+        story.after(0, PLENTY);
+    }
+    assert_eq!(story.policy.release.pending(), 0, "idle tokens are not even asked for yet");
+    assert!(story.now < begin + knobs.hold / 2, "two run: {}", story.now - begin);
+}
+
+#[test]
 fn nobody_is_woken_in_a_serial_phase_for_what_the_clocks_tell() {
     let (first, longest) = Knobs::default().look;
     let (two, _) = until_probed(PLENTY, Some(2));
