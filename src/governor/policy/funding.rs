@@ -81,7 +81,7 @@ impl Policy {
             self.wake(now, worker, out);
         }
         if self.admitted > before {
-            self.growth.started(self.admitted - before);
+            self.growth.recalled(self.admitted - before);
             // They come up, and find work as it is split: only then is it known whether all do.
             self.looks.probe_at = Some(now + self.knobs.look.0);
         }

@@ -14,6 +14,8 @@ pub(crate) struct Growth {
     not_before: Nanos,
     /// Workers that were added and have not yet been seen to find work.
     on_trial: usize,
+    /// They were added since as many were of use before.
+    recalled: bool,
     /// How many more workers could be of use, were there tokens.
     asked: usize,
     /// The pause after the next exploration, and when it may begin.
@@ -30,6 +32,7 @@ impl Growth {
             bounds,
             not_before: 0,
             on_trial: 0,
+            recalled: false,
             asked: 0,
             explore_pause: bounds.0,
             explore_at: 0,
@@ -92,6 +95,12 @@ impl Growth {
         self.asked = self.asked.saturating_sub(admitted);
     }
 
+    /// Notes that as many workers were added as were of use before, and are on trial.
+    pub(crate) fn recalled(&mut self, admitted: usize) {
+        self.started(admitted);
+        self.recalled = true;
+    }
+
     /// All that are `admitted` of the `workers` are busy, those on trial among them: the next round
     /// comes at once and is twice as large, or as large as it takes to be as wide as before. Says
     /// whether anybody was on trial.
@@ -100,6 +109,7 @@ impl Growth {
             return false;
         }
         self.on_trial = 0;
+        self.recalled = false;
         let more = self.reached.saturating_sub(admitted);
         self.step = (self.step * 2).max(more).min(workers.max(1));
         self.reached = self.reached.max(admitted);
@@ -113,10 +123,12 @@ impl Growth {
         if self.on_trial == 0 {
             return false;
         }
-        if self.on_trial > 1 {
-            // Not as wide as before.
-            self.reached = self.reached.min(admitted.saturating_sub(self.on_trial)).max(1);
+        let useful = admitted.saturating_sub(self.on_trial).max(1);
+        if self.on_trial > 1 && (self.recalled || useful > 1) {
+            // Not as wide as before. A serial phase tells nothing of the next wide one.
+            self.reached = self.reached.min(useful);
         }
+        self.recalled = false;
         self.on_trial = 0;
         self.step = 1;
         self.not_before = now + self.backoff;

@@ -148,7 +148,14 @@ fn growth_that_helps_goes_on_to_the_width_it_once_had() {
     assert_eq!(growth.step(), 6, "it is not");
     growth.started(6);
     assert!(growth.failed(0, 1));
-    assert_eq!((growth.step(), growth.reached()), (1, 1), "it is after all");
+    assert_eq!(
+        (growth.step(), growth.reached()),
+        (1, 8),
+        "a serial phase tells nothing of wide ones"
+    );
+    growth.recalled(6);
+    assert!(growth.failed(0, 1));
+    assert_eq!((growth.step(), growth.reached()), (1, 1), "a call that makes no use of them does");
     growth.started(3);
     growth.confirmed(0, 4, 64);
     growth.started(4);
