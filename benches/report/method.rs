@@ -14,10 +14,11 @@ pub(crate) fn page(link: &Path, record: &Record, plots: &[Plot]) -> String {
     let link = link.display();
     let Record { machine, rows, packings, figures, tuning, elsewhere } = record;
     let of = |supply| tables::comparison(rows.iter().filter(move |row| row.supply() == supply));
-    let packing = |leaf, start| {
-        let kind = |row: &&packing::Row| row.leaf == leaf && row.start == start;
-        tables::packing(packings.iter().filter(kind))
+    let packing = |rows: &dyn Fn(&packing::Row) -> bool| {
+        let rows: Vec<_> = packings.iter().filter(|row| rows(row)).collect();
+        if rows.is_empty() { absent() } else { tables::packing(rows) }
     };
+    let at_once = |leaf| packing(&|row| row.start == Start::AtOnce && row.leaf == leaf);
     let sections = [
         ("machine", tables::table(&["", ""], machine.iter().cloned())),
         ("record", format!("[{link}]({link})")),
@@ -25,10 +26,9 @@ pub(crate) fn page(link: &Path, record: &Record, plots: &[Plot]) -> String {
         ("plenty", of(Supply::Plenty)),
         ("starved", of(Supply::Starved)),
         ("growing", of(Supply::Growing)),
-        ("sleeping", packing("sleeping", Start::AtOnce)),
-        ("computing", packing("computing", Start::AtOnce)),
-        ("sleeping by make", packing("sleeping", Start::Make)),
-        ("computing by make", packing("computing", Start::Make)),
+        ("sleeping", at_once("sleeping")),
+        ("computing", at_once("computing")),
+        ("by make", packing(&|row| row.start == Start::Make)),
         (
             "elsewhere",
             if elsewhere.is_empty() {
