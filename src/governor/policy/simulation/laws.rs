@@ -24,6 +24,8 @@ pub(super) struct Laws {
     pub(super) stride: u64,
     /// Longest time a fund may lie free while a parked worker could run a queued job.
     unserved: Option<Nanos>,
+    /// The same within a call that was announced.
+    unserved_called: Option<Nanos>,
     /// Longest time a parked worker with work of its own may wait beside an idle one.
     neglected: Option<Nanos>,
     /// Whether a pool must not end before its jobs.
@@ -44,7 +46,7 @@ impl Laws {
     /// The same where a lookout may block in a call that nobody announced, which only a sweep
     /// tells from sleep.
     pub(super) fn patient(self) -> Self {
-        Laws { unserved: self.neglected, ..self }
+        Laws { unserved: self.neglected, unserved_called: self.neglected, ..self }
     }
 
     /// All that must hold.
@@ -52,11 +54,14 @@ impl Laws {
         // A lookout that feels nothing is looked at every beat; a trial that has failed may add
         // its pause to that.
         let unserved = knobs.beat.1 + knobs.backoff.1 + 10 * MILLISECOND;
+        // No beat is needed there, and a pool that is not saturated looks whether it should be.
+        let unserved_called = knobs.look.1 + knobs.backoff.1 + 4 * MILLISECOND;
         // What nobody has noticed is found by the last sweeps.
         let neglected = (knobs.sweep << knobs.resweeps) + 50 * MILLISECOND;
         let stall = 20 * weather.stall;
         Laws {
             unserved: Some(unserved + stall),
+            unserved_called: Some(unserved_called + stall),
             neglected: Some(neglected + stall),
             complete: true,
             ..Laws::budget_alone(1)
@@ -130,7 +135,8 @@ impl World {
     fn check_service(&mut self) {
         let now = self.now;
         let laws = &mut self.laws;
-        let (Some(unserved), Some(neglected)) = (laws.unserved, laws.neglected) else { return };
+        let (Some(unserved), Some(called)) = (laws.unserved, laws.unserved_called) else { return };
+        let Some(neglected) = laws.neglected else { return };
         laws.unserved_since.resize(self.pools.len(), None);
         laws.neglected_since.resize_with(self.pools.len(), Vec::new);
         for (id, pool) in self.pools.iter().enumerate() {
@@ -138,8 +144,9 @@ impl World {
             let idle = pool.workers.iter().any(Worker::is_idle);
             let waiting = pool.queued > 0 && free && !idle && pool.workers.iter().any(is_parked);
             let lasted = lasts(&mut laws.unserved_since[id], waiting, now);
+            let bound = if pool.policy.engaged > 0 { called } else { unserved };
             assert!(
-                lasted <= unserved,
+                lasted <= bound,
                 "at {now} pool {id} has had work and no worker for {lasted}: {pool:#?}"
             );
             let neglected_since = &mut laws.neglected_since[id];
