@@ -31,8 +31,8 @@ pub(crate) fn at_once(
     let children = tasks.iter().map(start).collect::<Result<Vec<_>, _>>()?;
     let ended = children.into_iter().map(Child::wait_with_output);
     let ended = ended.collect::<Result<Vec<_>, _>>()?;
+    let told = ended.iter().map(told).collect::<Result<Vec<_>, _>>()?;
     assert_eq!(jobserver.available()?, tokens, "every token came back");
-    let told = ended.into_iter().map(|output| told(&output)).collect::<Result<Vec<_>, _>>()?;
     Ok(told.concat())
 }
 
@@ -59,7 +59,7 @@ pub(crate) fn by_make(
         command.env_remove(variable);
     }
     prepare(&mut command, speed);
-    let output = command.spawn()?.wait_with_output()?;
+    let output = command.output()?;
     // It tells of tokens that are missing or too many, and ends well all the same.
     assert!(output.stderr.is_empty(), "make: {}", String::from_utf8_lossy(&output.stderr));
     told(&output)

@@ -7,7 +7,7 @@
 use super::{Nanos, Phase, Policy};
 use crate::jobserver::Market;
 
-/// When it is looked whether a slack pool should be told from a saturated one.
+/// When it is looked whether a slack pool has become a saturated one.
 #[derive(Debug)]
 pub(super) struct Looks {
     /// When the next probe is to be posted by itself, and the pause before the one after it.

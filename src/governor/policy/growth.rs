@@ -149,6 +149,7 @@ impl Growth {
     /// The pool went idle. Of its width the next call makes use, until a worker finds nothing to do.
     pub(crate) fn forget(&mut self) {
         self.on_trial = 0;
+        self.recalled = false;
         self.backoff = self.bounds.0;
         self.not_before = 0;
         self.asked = 0;

@@ -185,8 +185,8 @@ impl Policy {
         let until = now + self.lease.pace.map_or(0, |pace| pace.offer);
         self.tally.offers += 1;
         self.growth.hold(until);
-        self.withdraw(now);
         self.retire(now, out);
+        self.withdraw(now);
         self.lease.stage = Stage::Offered(until);
     }
 

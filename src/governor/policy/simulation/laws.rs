@@ -22,16 +22,15 @@ const BUSY_PROBES: u64 = 10_000;
 pub(super) struct Laws {
     /// Every how many steps everything is looked at; 0 means never.
     pub(super) stride: u64,
-    /// Longest time a fund may lie free while a parked worker could run a queued job.
-    unserved: Option<Nanos>,
-    /// The same within a call that was announced.
-    unserved_called: Option<Nanos>,
+    /// Longest time a fund may lie free while a parked worker could run a queued job: at all, and within a call
+    /// that was announced.
+    unserved: Option<[Nanos; 2]>,
     /// Longest time a parked worker with work of its own may wait beside an idle one.
     neglected: Option<Nanos>,
     /// Whether a pool must not end before its jobs.
     complete: bool,
     steps: u64,
-    unserved_since: Vec<Option<Nanos>>,
+    unserved_since: Vec<[Option<Nanos>; 2]>,
     neglected_since: Vec<Vec<Option<Nanos>>>,
     /// Probes of each pool and rounds of its governor at some instant.
     noted: Vec<(u64, u64)>,
@@ -46,7 +45,7 @@ impl Laws {
     /// The same where a lookout may block in a call that nobody announced, which only a sweep
     /// tells from sleep.
     pub(super) fn patient(self) -> Self {
-        Laws { unserved: self.neglected, unserved_called: self.neglected, ..self }
+        Laws { unserved: self.neglected.map(|neglected| [neglected; 2]), ..self }
     }
 
     /// All that must hold.
@@ -60,8 +59,7 @@ impl Laws {
         let neglected = (knobs.sweep << knobs.resweeps) + 50 * MILLISECOND;
         let stall = 20 * weather.stall;
         Laws {
-            unserved: Some(unserved + stall),
-            unserved_called: Some(unserved_called + stall),
+            unserved: Some([unserved + stall, unserved_called + stall]),
             neglected: Some(neglected + stall),
             complete: true,
             ..Laws::budget_alone(1)
@@ -135,20 +133,22 @@ impl World {
     fn check_service(&mut self) {
         let now = self.now;
         let laws = &mut self.laws;
-        let (Some(unserved), Some(called)) = (laws.unserved, laws.unserved_called) else { return };
-        let Some(neglected) = laws.neglected else { return };
-        laws.unserved_since.resize(self.pools.len(), None);
+        let (Some(unserved), Some(neglected)) = (laws.unserved, laws.neglected) else { return };
+        laws.unserved_since.resize(self.pools.len(), [None; 2]);
         laws.neglected_since.resize_with(self.pools.len(), Vec::new);
         for (id, pool) in self.pools.iter().enumerate() {
             let free = !self.jobserver.lying.is_empty() || self.processes[pool.process].own;
             let idle = pool.workers.iter().any(Worker::is_idle);
             let waiting = pool.queued > 0 && free && !idle && pool.workers.iter().any(is_parked);
-            let lasted = lasts(&mut laws.unserved_since[id], waiting, now);
-            let bound = if pool.policy.engaged > 0 { called } else { unserved };
-            assert!(
-                lasted <= bound,
-                "at {now} pool {id} has had work and no worker for {lasted}: {pool:#?}"
-            );
+            let called = waiting && pool.policy.engaged > 0;
+            let since = laws.unserved_since[id].iter_mut();
+            for ((since, holds), bound) in since.zip([waiting, called]).zip(unserved) {
+                let lasted = lasts(since, holds, now);
+                assert!(
+                    lasted <= bound,
+                    "at {now} pool {id} has had work and no worker for {lasted}: {pool:#?}"
+                );
+            }
             let neglected_since = &mut laws.neglected_since[id];
             neglected_since.resize(pool.workers.len(), None);
             for (worker, since) in pool.workers.iter().zip(neglected_since) {

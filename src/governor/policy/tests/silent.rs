@@ -156,6 +156,16 @@ fn growth_that_helps_goes_on_to_the_width_it_once_had() {
     growth.recalled(6);
     assert!(growth.failed(0, 1));
     assert_eq!((growth.step(), growth.reached()), (1, 1), "a call that makes no use of them does");
+    let mut growth = Growth::new(Knobs::default().backoff);
+    growth.started(7);
+    growth.confirmed(0, 8, 64);
+    growth.recalled(7);
+    growth.forget();
+    growth.started(6);
+    assert!(growth.failed(0, 1));
+    assert_eq!(growth.reached(), 8, "these were no more than tried");
+    growth.recalled(7);
+    assert!(growth.failed(0, 1));
     growth.started(3);
     growth.confirmed(0, 4, 64);
     growth.started(4);
