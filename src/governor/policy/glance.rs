@@ -70,6 +70,11 @@ impl Policy {
         let active = active + usize::from(self.adopted);
         let narrow = self.see() && active <= 1;
         self.looks.narrow_at = narrow.then_some(now);
+        if active > 1 {
+            // They may have run on our account alone.
+            let soon = now + self.knobs.look.0;
+            self.looks.at = self.looks.at.map(|at| at.min(soon));
+        }
     }
 
     /// Whether it is time for a probe that looks for saturation. Where just one worker has run, another look at

@@ -9,8 +9,6 @@ use super::world::World;
 use super::{MICROSECOND, MILLISECOND, SECOND, run};
 use crate::governor::policy::Knobs;
 
-const CALM: Weather = Weather { crowded: 0, stall: 0 };
-
 /// A recursive join with `2^depth` leaves.
 fn tree(depth: u32, leaf: u64) -> Code {
     match depth {
@@ -21,7 +19,7 @@ fn tree(depth: u32, leaf: u64) -> Code {
 
 #[test]
 fn a_pool_of_1024_workers_spreads_over_its_tokens() {
-    let mut world = World::new(1, 300, CALM);
+    let mut world = World::new(1, 300, Weather::CALM);
     world.laws = Laws::budget_alone(257);
     let process = world.process(false);
     let pool = world.pool(process, 1_024, false);
@@ -39,7 +37,7 @@ fn a_pool_of_1024_workers_spreads_over_its_tokens() {
 /// So many processes, each with a pool that is called twice, on 16 tokens. Returns how many probes
 /// and rounds of its governor each has cost, on average.
 fn effort_among(processes: usize) -> u64 {
-    let mut world = World::new(2, 16, CALM);
+    let mut world = World::new(2, 16, Weather::CALM);
     world.laws = Laws::budget_alone(10_007);
     let mut dice = Dice::new(3);
     let mut work = 0;
@@ -75,8 +73,8 @@ fn a_thousand_processes_share_a_jobserver_at_no_more_effort_each() {
 #[test]
 fn a_bare_broadcast_is_done_beside_a_stream_of_calls() {
     for (anchored, tokens) in [(true, 0), (true, 2), (true, 8), (false, 0), (false, 2)] {
-        let mut world = World::new(4, tokens, CALM);
-        world.laws = Laws::all(CALM, Knobs::default());
+        let mut world = World::new(4, tokens, Weather::CALM);
+        world.laws = Laws::all(Weather::CALM, Knobs::default());
         let process = world.process(false);
         let pool = world.pool(process, 4, anchored);
         let code = [Op::Broadcast(20 * MICROSECOND)].into();

@@ -44,9 +44,15 @@ pub(super) struct Weather {
     pub(super) crowded: u64,
     /// How long it then takes at most.
     pub(super) stall: Nanos,
+    /// How long a thread that is woken takes else.
+    pub(super) wake: (Nanos, Nanos),
 }
 
 impl Weather {
+    /// Nothing but the pools has a use for the cores.
+    pub(super) const CALM: Self =
+        Weather { crowded: 0, stall: 0, wake: (2 * MICROSECOND, 40 * MICROSECOND) };
+
     /// From one step of a running thread to its next.
     pub(super) fn hop(self, dice: &mut Dice) -> Nanos {
         dice.between(100, 800) + self.stall(dice)
@@ -54,7 +60,7 @@ impl Weather {
 
     /// From the call that wakes a thread to its first step.
     pub(super) fn wake(self, dice: &mut Dice) -> Nanos {
-        dice.between(2 * MICROSECOND, 40 * MICROSECOND) + self.stall(dice)
+        dice.between(self.wake.0, self.wake.1) + self.stall(dice)
     }
 
     fn stall(self, dice: &mut Dice) -> Nanos {
@@ -68,6 +74,6 @@ impl Weather {
     pub(super) fn random(dice: &mut Dice) -> Self {
         let crowded = dice.pick(&[0, 0, 2, 20, 200]);
         let stall = dice.pick(&[MILLISECOND, 4 * MILLISECOND]);
-        Weather { crowded, stall: if crowded > 0 { stall } else { 0 } }
+        Weather { crowded, stall: if crowded > 0 { stall } else { 0 }, ..Weather::CALM }
     }
 }

@@ -48,6 +48,12 @@ impl Laws {
         Laws { unserved: self.neglected.map(|neglected| [neglected; 2]), ..self }
     }
 
+    /// The same where every worker in a job computes: then no trial is needed to tell that more are of use.
+    pub(super) fn prompt(self, weather: Weather, knobs: Knobs) -> Self {
+        let called = knobs.look.1 + 2 * MILLISECOND + 20 * weather.stall;
+        Laws { unserved: self.unserved.map(|[any, _]| [any, called]), ..self }
+    }
+
     /// All that must hold.
     pub(super) fn all(weather: Weather, knobs: Knobs) -> Self {
         // A lookout that feels nothing is looked at every beat; a trial that has failed may add
@@ -172,7 +178,7 @@ impl World {
     /// No storm of probes while there is work.
     pub(super) fn check_effort(&self) {
         for (id, pool) in self.pools.iter().enumerate() {
-            let most = 200 + self.now * BUSY_PROBES / SECOND;
+            let most = 250 + self.now * BUSY_PROBES / SECOND;
             let (probes, _) = effort(pool);
             assert!(probes <= most, "pool {id} posted {probes} by {}: {pool:#?}", self.now);
         }

@@ -15,6 +15,7 @@ mod hints;
 mod jobserver;
 mod laws;
 mod machine;
+mod phased;
 mod program;
 mod scenario;
 mod worker;

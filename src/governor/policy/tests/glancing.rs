@@ -5,6 +5,11 @@ use super::*;
 /// How long after the last probe the next one is posted in a pool of two idle tokens, if so many workers run
 /// between any two glances; and how often it is looked at until then.
 fn until_probed(market: Market, active: Option<usize>) -> (Nanos, usize) {
+    until_probed_again(market, active, Knobs::default().look.0)
+}
+
+/// The same, if the next look was to come after this pause.
+fn until_probed_again(market: Market, active: Option<usize>, pause: Nanos) -> (Nanos, usize) {
     // Nothing else is to ask anybody meanwhile.
     let long = 1_000 * MILLISECOND;
     let (sweep, patience) = (long, (long, long));
@@ -12,6 +17,7 @@ fn until_probed(market: Market, active: Option<usize>) -> (Nanos, usize) {
     let mut story = Story::with(4, 2, knobs);
     story.spread();
     story.beat(DRY, Ran::No);
+    story.policy.looks.pause = pause;
     let _ = story.taken(DRY, 1, false);
     // What it had asked for comes, and is of no use any more.
     story.tell(|policy, now, out| policy.supplied(now, 0, 1, out));
@@ -60,6 +66,8 @@ fn nobody_is_woken_in_a_serial_phase_for_what_the_clocks_tell() {
     let (first, longest) = Knobs::default().look;
     let (two, _) = until_probed(PLENTY, Some(2));
     assert!((first..2 * first).contains(&two), "{two}: a wide phase may have begun");
+    let (two, looks) = until_probed_again(PLENTY, Some(2), longest);
+    assert!(two < 3 * first && looks == 1, "{two}: the first look may have seen our own doing");
     for active in [0, 1] {
         let (until, looks) = until_probed(PLENTY, Some(active));
         assert_eq!(until, longest, "jobs that use no time do not wait for ever");
