@@ -157,3 +157,16 @@ impl Growth {
         self.explore_at = 0;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn explorations_come_after_pauses_that_double_up_to_a_bound() {
+        let mut growth = Growth::new((200, 4_000));
+        let times: Vec<_> = (0..120_000).filter(|&now| growth.explores(now)).collect();
+        let pauses: Vec<_> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert_eq!(pauses, [200, 400, 800, 1_600, 3_200, 6_400, 12_800, 25_600, 32_000, 32_000]);
+    }
+}

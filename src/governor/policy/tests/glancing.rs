@@ -2,14 +2,8 @@
 
 use super::*;
 
-/// How long after the last probe the next one is posted in a pool of two idle tokens, if so many workers run
-/// between any two glances; and how often it is looked at until then.
-fn until_probed(market: Market, active: Option<usize>) -> (Nanos, usize) {
-    until_probed_again(market, active, Knobs::default().look.0)
-}
-
-/// The same, if the next look was to come after this pause.
-fn until_probed_again(market: Market, active: Option<usize>, pause: Nanos) -> (Nanos, usize) {
+/// A slack pool of two idle tokens within a call that looks whether it has a use for more after this pause.
+fn slack_pair(pause: Nanos) -> Story {
     // Nothing else is to ask anybody meanwhile.
     let long = 1_000 * MILLISECOND;
     let (sweep, patience) = (long, (long, long));
@@ -22,6 +16,12 @@ fn until_probed_again(market: Market, active: Option<usize>, pause: Nanos) -> (N
     // What it had asked for comes, and is of no use any more.
     story.tell(|policy, now, out| policy.supplied(now, 0, 1, out));
     assert_eq!((story.policy.phase, story.policy.admitted()), (Phase::Slack, 2));
+    story
+}
+
+/// How long after the last probe the next one is posted, if so many workers run between any two glances; and
+/// how often it is looked at until then.
+fn until_probed(mut story: Story, market: Market, active: Option<usize>) -> (Nanos, usize) {
     let begin = story.policy.last_post;
     for looks in 0..100 {
         story.now = story.policy.deadline().expect("there is somebody to add").max(story.now);
@@ -64,16 +64,32 @@ fn a_pool_that_wants_nothing_of_the_ledger_any_more_looks_for_itself() {
 #[test]
 fn nobody_is_woken_in_a_serial_phase_for_what_the_clocks_tell() {
     let (first, longest) = Knobs::default().look;
-    let (two, _) = until_probed(PLENTY, Some(2));
-    assert!((first..2 * first).contains(&two), "{two}: a wide phase may have begun");
-    let (two, looks) = until_probed_again(PLENTY, Some(2), longest);
-    assert!(two < 3 * first && looks == 1, "{two}: the first look may have seen our own doing");
     for active in [0, 1] {
-        let (until, looks) = until_probed(PLENTY, Some(active));
+        let (until, looks) = until_probed(slack_pair(first), PLENTY, Some(active));
         assert_eq!(until, longest, "jobs that use no time do not wait for ever");
         assert!(looks >= 6, "{looks}: as soon as it does it is to be known");
-        assert_eq!(until_probed(DRY, Some(active)).0, longest);
+        let (until, looks) = until_probed(slack_pair(first), DRY, Some(active));
+        assert_eq!(until, longest);
+        assert!(looks <= 5, "{looks}: where there are no tokens it can wait");
     }
-    let (blind, _) = until_probed(PLENTY, None);
+    let (blind, _) = until_probed(slack_pair(first), PLENTY, None);
     assert!((first..2 * first).contains(&blind), "{blind}: no clock tells");
+}
+
+#[test]
+fn two_that_run_may_have_begun_a_wide_phase() {
+    let (first, longest) = Knobs::default().look;
+    let (two, _) = until_probed(slack_pair(first), PLENTY, Some(2));
+    assert!((first..2 * first).contains(&two), "{two}");
+    let mut adopted = slack_pair(first);
+    adopted.policy.adopted = true;
+    assert_eq!(
+        until_probed(adopted, PLENTY, Some(1)).0,
+        two,
+        "the thread that built the pool is unseen"
+    );
+    let (two, looks) = until_probed(slack_pair(longest), PLENTY, Some(2));
+    assert!(two < 3 * first && looks == 1, "{two}: the first look may have seen our own doing");
+    let (_, looks) = until_probed(slack_pair(longest), PLENTY, Some(1));
+    assert!(looks <= 2, "{looks}: it saw that there is no such phase");
 }
