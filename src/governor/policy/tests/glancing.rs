@@ -83,11 +83,7 @@ fn two_that_run_may_have_begun_a_wide_phase() {
     assert!((first..2 * first).contains(&two), "{two}");
     let mut adopted = slack_pair(first);
     adopted.policy.adopted = true;
-    assert_eq!(
-        until_probed(adopted, PLENTY, Some(1)).0,
-        two,
-        "the thread that built the pool is unseen"
-    );
+    assert_eq!(until_probed(adopted, PLENTY, Some(1)).0, two, "whoever built the pool is unseen");
     let (two, looks) = until_probed(slack_pair(longest), PLENTY, Some(2));
     assert!(two < 3 * first && looks == 1, "{two}: the first look may have seen our own doing");
     let (_, looks) = until_probed(slack_pair(longest), PLENTY, Some(1));
