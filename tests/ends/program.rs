@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::os::unix::process::CommandExt;
 use std::panic::{self, AssertUnwindSafe};
 use std::process::{self, Command, ExitCode};
-use std::sync::mpsc;
+use std::sync::{Once, mpsc};
 use std::time::Duration;
 use std::{env, thread};
 
@@ -200,14 +200,21 @@ fn await_signal() {
     work();
 }
 
-/// Widens and narrows for ever.
+/// Widens and narrows for ever. It tells that it is ready at some leaf, another one in each process, so that
+/// signals come at all that it does.
 fn come_and_go() {
     let pool = pool(builder());
     give_back_on_signals();
-    println!("ready");
+    let (told, at) = (Once::new(), process::id() % 84);
+    let leaf = |number: u32| {
+        if number == at {
+            told.call_once(|| println!("ready"));
+        }
+        spin(number)
+    };
     loop {
-        pool.install(|| (0..64_u32).into_par_iter().with_max_len(1).map(spin).sum::<u32>());
-        (0..20).for_each(|leaf| _ = spin(leaf));
+        pool.install(|| (0..64).into_par_iter().with_max_len(1).map(leaf).sum::<u32>());
+        (64..84).for_each(|number| _ = leaf(number));
     }
 }
 

@@ -175,11 +175,6 @@ fn signals_give_all_tokens_back_and_kill() {
         };
         children.iter_mut().for_each(wait_until_ready);
         for child in children {
-            // The child has said that it is ready. This sleep waits for nothing, and nothing that is
-            // asserted depends on its length: it spreads the signals over what the child does from
-            // then on.
-            let instant = u64::try_from(round * 37 % 1_000).expect("below a thousand");
-            thread::sleep(Duration::from_micros(instant));
             kill_process(Pid::from_child(&child), signal).expect("it is there");
             let status = end_of(child);
             assert!(killed_by(signal)(status), "{signal:?}, round {round}: {status}");

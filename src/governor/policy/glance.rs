@@ -17,12 +17,14 @@ pub(super) struct Looks {
     pub(super) at: Option<Nanos>,
     /// When a look at their clocks last found no use for more than one.
     narrow_at: Option<Nanos>,
+    /// When it last found that several had run.
+    wide_at: Option<Nanos>,
 }
 
 impl Looks {
     /// The pauses are between these bounds.
     pub(super) fn new((first, _): (Nanos, Nanos)) -> Self {
-        Looks { probe_at: None, pause: first, at: None, narrow_at: None }
+        Looks { probe_at: None, pause: first, at: None, narrow_at: None, wide_at: None }
     }
 }
 
@@ -70,17 +72,18 @@ impl Policy {
         let active = active + usize::from(self.adopted);
         let narrow = self.see() && active <= 1;
         self.looks.narrow_at = narrow.then_some(now);
-        if active > 1 {
-            // They may have run on our account alone.
-            let soon = now + self.knobs.look.0;
-            self.looks.at = self.looks.at.map(|at| at.min(soon));
-        }
+        self.looks.wide_at = (active > 1).then_some(now);
     }
 
     /// Whether it is time for a probe that looks for saturation. Where just one worker has run, another look at
     /// the clocks is planned instead; jobs that do not move them wait for a probe as long as one is ever put off.
     pub(super) fn listens(&mut self, now: Nanos, market: Market) -> bool {
         let latest = self.last_post + self.knobs.look.1;
+        if self.looks.wide_at == Some(now) && market.lying > 0 {
+            // They may have run on our account alone, or for a wide phase that has a use for what lies there.
+            let soon = now + self.knobs.look.0;
+            self.looks.at = self.looks.at.map(|at| at.min(soon));
+        }
         let due = self.looks.at.is_some_and(|at| at <= now);
         if !due || self.looks.narrow_at != Some(now) || now >= latest {
             return due;

@@ -9,21 +9,13 @@ use super::world::World;
 use super::{MICROSECOND, MILLISECOND, SECOND, run};
 use crate::governor::policy::Knobs;
 
-/// A recursive join with `2^depth` leaves.
-fn tree(depth: u32, leaf: u64) -> Code {
-    match depth {
-        0 => [Op::Compute(leaf)].into(),
-        _ => [Op::Join(tree(depth - 1, leaf), tree(depth - 1, leaf))].into(),
-    }
-}
-
 #[test]
 fn a_pool_of_1024_workers_spreads_over_its_tokens() {
     let mut world = World::new(1, 300, Weather::CALM);
     world.laws = Laws::budget_alone(257);
     let process = world.process(false);
     let pool = world.pool(process, 1_024, false);
-    let code = tree(12, MILLISECOND);
+    let code = program::halves(4_096, &mut || MILLISECOND);
     let work = program::duration(&code, 1_024);
     let broadcast = Act::Broadcast { pool, time: 10 * MICROSECOND, announced: true };
     let install = Act::Install { pool, code, announced: true };

@@ -10,7 +10,7 @@ use super::world::World;
 use super::{MICROSECOND, MILLISECOND, Nanos, for_each_seed, run};
 use crate::governor::policy::Knobs;
 
-/// Seen of sleeping jobs on two cores: what a thread takes to wake there.
+/// With such wake-ups these worlds take about as long as the bench `processes` does on two cores.
 const SLOW: Weather = Weather { wake: (30 * MICROSECOND, 150 * MICROSECOND), ..Weather::CALM };
 
 /// A serial phase, and as many leaves as a wide one has.
@@ -34,17 +34,9 @@ impl Phases {
 
     /// One round.
     fn code(self, dice: &mut Dice) -> Code {
-        let wide = self.halves(dice, self.leaves);
+        let mut leaf = || self.leaf + dice.between(0, self.late);
+        let wide = program::halves(self.leaves, &mut leaf);
         [Op::Compute(self.serial)].iter().chain(wide.iter()).cloned().collect()
-    }
-
-    /// Leaves as a parallel iterator divides them.
-    fn halves(self, dice: &mut Dice, leaves: usize) -> Code {
-        if leaves == 1 {
-            return [Op::Compute(self.leaf + dice.between(0, self.late))].into();
-        }
-        let left = self.halves(dice, leaves / 2);
-        [Op::Join(left, self.halves(dice, leaves.div_ceil(2)))].into()
     }
 }
 
@@ -104,6 +96,7 @@ fn packing(all: &[Phases], perfect: Nanos, announced: bool) -> Nanos {
         let mut dice = Dice::new(seed);
         let mut world = World::new(dice.next(), TOKENS, SLOW);
         world.laws = Laws::budget_alone(101);
+        // As in the bench.
         world.detect = None;
         let mut work = 0;
         for phases in all {

@@ -107,6 +107,15 @@ fn leaf(dice: &mut Dice, taste: Taste<'_>) -> Nanos {
     dice.between(0, most.min(taste.longest))
 }
 
+/// So many leaves, as a parallel iterator divides them.
+pub(super) fn halves(leaves: usize, leaf: &mut dyn FnMut() -> Nanos) -> Code {
+    if leaves == 1 {
+        return [Op::Compute(leaf())].into();
+    }
+    let left = halves(leaves / 2, leaf);
+    [Op::Join(left, halves(leaves.div_ceil(2), leaf))].into()
+}
+
 /// How long a program takes by itself, on pools of at most `workers` workers.
 pub(super) fn duration(code: &Code, workers: u64) -> Nanos {
     let cost = |op: &Op| match op {

@@ -86,6 +86,8 @@ fn two_that_run_may_have_begun_a_wide_phase() {
     assert_eq!(until_probed(adopted, PLENTY, Some(1)).0, two, "whoever built the pool is unseen");
     let (two, looks) = until_probed(slack_pair(longest), PLENTY, Some(2));
     assert!(two < 3 * first && looks == 1, "{two}: the first look may have seen our own doing");
+    let (dry, _) = until_probed(slack_pair(longest), DRY, Some(2));
+    assert!(dry >= longest, "{dry}: there is nothing to be had");
     let (_, looks) = until_probed(slack_pair(longest), PLENTY, Some(1));
     assert!(looks <= 2, "{looks}: it saw that there is no such phase");
 }
