@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::governor::policy::{Judged, LATE, Nanos, Ran, Record, STIR, Stillness, Usage};
+use crate::governor::policy::{Judged, LATE, Nanos, Record, STIR, Stillness, Usage};
 
 /// What is known of one worker's thread.
 #[derive(Debug, Default)]
@@ -118,7 +118,7 @@ impl Seat {
     }
 
     /// Whether the worker sleeps; judged from another thread.
-    fn sleeps(&self) -> bool {
+    pub(crate) fn sleeps(&self) -> bool {
         self.state.lock().clock.as_ref().is_some_and(system::Clock::sleeps)
     }
 
@@ -157,53 +157,6 @@ impl State {
     fn usage(&self, at: Nanos) -> Option<Usage> {
         let cpu = self.clock.as_ref()?.read()?.as_nanos();
         Some(Usage { at, cpu: Nanos::try_from(cpu).ok()?, sleeps: None })
-    }
-}
-
-/// Watches how much one worker runs.
-#[derive(Debug, Default)]
-pub(crate) struct Watch {
-    seen: Option<Seen>,
-}
-
-/// Whom a watch has seen.
-#[derive(Clone, Copy, Debug)]
-struct Seen {
-    worker: usize,
-    at: Nanos,
-    /// It slept: from then on it runs only if it is called.
-    asleep: bool,
-    /// What it has run since it was first seen, if it has not been seen asleep since.
-    searched: Nanos,
-}
-
-/// Whoever has run for longer since a probe is in a job, and not on its way to sleep. That way takes a worker
-/// little of a core but, where all cores are wanted, tens of milliseconds: rayon looks through all queues 33
-/// times and yields after each.
-const SEARCH: Nanos = 500_000;
-
-impl Watch {
-    /// Forgets what was seen: the worker is about to run on our account.
-    pub(crate) fn unsettle(&mut self) {
-        self.seen = None;
-    }
-
-    /// Whether the worker has run since the last look other than on our account.
-    pub(crate) fn look(&mut self, now: Nanos, worker: usize, seat: &Seat) -> Ran {
-        let Some(ran) = seat.stirred() else { return Ran::Unknown };
-        let seen = self.seen.filter(|seen| seen.worker == worker);
-        let settled = seen.is_some_and(|seen| seen.asleep);
-        let searched = seen.map_or(0, |seen| seen.searched + ran);
-        let asleep = settled || seat.sleeps();
-        self.seen = Some(Seen { worker, at: now, asleep, searched });
-        match seen {
-            Some(seen) if settled || searched > SEARCH => match ran {
-                0 => Ran::No,
-                ran if 2 * ran >= now - seen.at => Ran::Busy,
-                _ => Ran::Yes,
-            },
-            _ => Ran::Unsettled,
-        }
     }
 }
 
@@ -316,23 +269,18 @@ mod tests {
 
     use super::*;
 
-    /// Looks until it is told something else than this, and what that is.
-    fn look_past(watch: &mut Watch, seat: &Seat, born: Instant, told: Ran) -> Ran {
-        loop {
-            assert!(born.elapsed() < Duration::from_secs(60), "nothing but {told:?}");
-            let now = Nanos::try_from(born.elapsed().as_nanos()).expect("less than a minute");
-            let ran = watch.look(now, 0, seat);
-            if ran != told {
-                return ran;
-            }
+    /// Waits until the worker `is` so.
+    fn wait_until(is: impl Fn() -> bool) {
+        let born = Instant::now();
+        while !is() {
+            assert!(born.elapsed() < Duration::from_secs(60), "it is not so for so long");
             thread::yield_now();
         }
     }
 
     #[test]
-    fn what_a_worker_runs_counts_once_it_was_seen_asleep_or_has_run_for_longer_than_a_probe_takes()
-    {
-        let (seat, over, born) = (Seat::default(), AtomicBool::new(false), Instant::now());
+    fn a_worker_is_seen_to_sleep_and_to_run_and_starves_until_it_has_had_a_core() {
+        let (seat, over) = (Seat::default(), AtomicBool::new(false));
         let (call, calls) = mpsc::channel::<()>();
         let (sit, sat) = mpsc::channel::<()>();
         thread::scope(|scope| {
@@ -346,27 +294,13 @@ mod tests {
                 }
             });
             sat.recv().expect("it sits");
-            let mut watch = Watch::default();
-            assert_eq!(look_past(&mut watch, &seat, born, Ran::Unsettled), Ran::No, "it sleeps");
+            wait_until(|| seat.sleeps());
+            seat.stirred();
+            assert_eq!((seat.stirred(), seat.starves()), (Some(0), false), "it waits for calls");
             call.send(()).expect("it waits for calls");
-            let called = look_past(&mut watch, &seat, born, Ran::No);
-            assert!(
-                matches!(called, Ran::Yes | Ran::Busy),
-                "{called:?} though it was asleep before"
-            );
-            watch.unsettle();
-            assert_eq!(
-                watch.look(0, 0, &seat),
-                Ran::Unsettled,
-                "it may only be on its way to sleep"
-            );
-            let busy = look_past(&mut watch, &seat, born, Ran::Unsettled);
-            assert!(matches!(busy, Ran::Yes | Ran::Busy), "{busy:?} for too long a way to sleep");
+            wait_until(|| seat.stirred().expect("Linux tells") > 0);
             seat.await_probe();
-            while seat.starves() {
-                assert!(born.elapsed() < Duration::from_secs(60), "it has no core for so long");
-                thread::yield_now();
-            }
+            wait_until(|| !seat.starves());
             // It has run since, and that is not forgotten when another has the core.
             assert_eq!((0..1_000).filter(|_| seat.starves()).count(), 0);
             over.store(true, Ordering::Relaxed);

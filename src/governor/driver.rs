@@ -99,7 +99,11 @@ impl Governor {
     fn tick(&self, state: &mut State, now: Nanos) -> Option<Fund> {
         let State { policy, orders, purse, watch, .. } = state;
         let ran = match policy.lookout() {
-            Some(worker) if policy.watches(now) => watch.look(now, worker, &self.seats[worker]),
+            Some(worker) if policy.watches(now) => {
+                let seat = &self.seats[worker];
+                let look = |ran| watch.look(now, worker, ran, || seat.sleeps());
+                seat.stirred().map_or(Ran::Unknown, look)
+            }
             _ => Ran::Unknown,
         };
         if let Some(detect) = self.detect

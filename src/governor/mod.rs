@@ -16,14 +16,14 @@ use crossbeam_utils::CachePadded;
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::blocking;
-use crate::gate::activity::{Seat, Watch};
+use crate::gate::activity::Seat;
 use crate::gate::depth::{self, Attendant, Errand};
 use crate::gate::{Parker, run_own_jobs};
 use crate::jobserver::{Demand, Fund, Holder, Home, Ledger};
 use crate::observe::Stats;
 use alarm::Alarm;
 pub(crate) use driver::Driver;
-use policy::{Knobs, Nanos, Orders, Policy, Sighting, Verdict, Wake};
+use policy::{Knobs, Nanos, Orders, Policy, Sighting, Verdict, Wake, Watch};
 use purse::Purse;
 
 /// Called on each worker as it starts, with its index: the user's own start handler.

@@ -20,6 +20,7 @@ mod roster;
 mod slack;
 mod staffing;
 mod sweep;
+mod watch;
 
 #[cfg(test)]
 mod simulation;
@@ -42,6 +43,7 @@ use rhythm::Rhythm;
 use roster::Roster;
 use slack::Heart;
 use sweep::Sweep;
+pub(crate) use watch::Watch;
 
 /// Where the pool stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -430,7 +432,7 @@ impl Policy {
 
     /// Whether the workers are most likely asleep.
     pub(crate) fn presumes_sleep(&self) -> bool {
-        let checked_on = self.admitted == 1 && self.heart.quiet > 0;
+        let checked_on = self.admitted == 1 && self.heart.is_long_idle(self.knobs.beat.1);
         !self.may_be_called() || self.release.pending() > 0 || checked_on
     }
 
@@ -477,6 +479,7 @@ impl Policy {
         // One that cannot be watched, or is asked whether its wait is over, is woken at every beat,
         // however soon it sleeps.
         let woken = self.heart.blind || self.waiting;
+        self.heart.since = now;
         self.heart.at = now + if woken { self.heart.beat } else { self.knobs.settle };
     }
 }

@@ -14,6 +14,8 @@ pub(super) struct Heart {
     /// The pause between two, and when the next one comes.
     pub(super) beat: Nanos,
     pub(super) at: Nanos,
+    /// When the lookout last ran on our account, as far as is known.
+    pub(super) since: Nanos,
     /// Those in succession at which the lookout had not run.
     pub(super) quiet: u32,
     /// This system does not tell whether it runs.
@@ -23,7 +25,13 @@ pub(super) struct Heart {
 impl Heart {
     /// The pauses are between these bounds.
     pub(super) fn new((first, _): (Nanos, Nanos)) -> Self {
-        Heart { beat: first, at: 0, quiet: 0, blind: false }
+        Heart { beat: first, at: 0, since: 0, quiet: 0, blind: false }
+    }
+
+    /// Whether the lookout has not run at the last beat, or where nobody can tell no longer seemed to when
+    /// the pause had become the `longest`.
+    pub(super) fn is_long_idle(&self, longest: Nanos) -> bool {
+        self.quiet > 0 || (self.blind && self.beat == longest)
     }
 }
 
@@ -185,7 +193,7 @@ impl Policy {
             }
             // It may take long to fall asleep: where every core is wanted tens of milliseconds.
             Ran::Unsettled => {
-                let pause = (now - self.last_post).min(self.knobs.beat.1);
+                let pause = (now - self.heart.since).min(self.knobs.beat.1);
                 self.heart.at = now + pause.max(self.heart.beat);
             }
             Ran::No => {

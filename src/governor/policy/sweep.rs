@@ -177,8 +177,9 @@ impl Policy {
         self.tally.turns += 1;
         self.sweep.turning += 1;
         self.sweep.in_turn = Some(worker);
-        // A turn takes a few microseconds unless there was work: then more workers may be of use.
-        self.looks.probe_at = Some(now + 4 * self.knobs.tau);
+        // A turn takes a few microseconds, once its worker is awake, unless there was work: then more workers may be
+        // of use.
+        self.looks.probe_at = Some(now + 4 * self.maturity.tau());
         out.wake.push((worker, Wake::Turn));
     }
 }

@@ -46,12 +46,26 @@ pub(super) struct Weather {
     pub(super) stall: Nanos,
     /// How long a thread that is woken takes else.
     pub(super) wake: (Nanos, Nanos),
+    /// What a look for work costs that finds none.
+    pub(super) look: Nanos,
 }
 
 impl Weather {
     /// Nothing but the pools has a use for the cores.
-    pub(super) const CALM: Self =
-        Weather { crowded: 0, stall: 0, wake: (2 * MICROSECOND, 40 * MICROSECOND) };
+    pub(super) const CALM: Self = Weather {
+        crowded: 0,
+        stall: 0,
+        wake: (2 * MICROSECOND, 40 * MICROSECOND),
+        look: 2 * MICROSECOND,
+    };
+
+    /// A busy process beside the pools shares the cores' caches and their owner's patience, but never keeps a
+    /// thread waiting for long.
+    pub(super) const SLUGGISH: Self = Weather {
+        wake: (50 * MICROSECOND, 400 * MICROSECOND),
+        look: 30 * MICROSECOND,
+        ..Weather::CALM
+    };
 
     /// From one step of a running thread to its next.
     pub(super) fn hop(self, dice: &mut Dice) -> Nanos {
@@ -74,6 +88,7 @@ impl Weather {
     pub(super) fn random(dice: &mut Dice) -> Self {
         let crowded = dice.pick(&[0, 0, 2, 20, 200]);
         let stall = dice.pick(&[MILLISECOND, 4 * MILLISECOND]);
-        Weather { crowded, stall: if crowded > 0 { stall } else { 0 }, ..Weather::CALM }
+        let usual = if dice.percent(20) { Weather::SLUGGISH } else { Weather::CALM };
+        Weather { crowded, stall: if crowded > 0 { stall } else { 0 }, ..usual }
     }
 }

@@ -6,7 +6,7 @@ use super::jobserver::Fund;
 use super::machine::Job;
 use super::worker::Mode;
 use super::world::{Event, World};
-use crate::governor::policy::{Felt, Orders, Ran, Wake};
+use crate::governor::policy::{Felt, Orders, Ran, Wake, Watch};
 use crate::jobserver::Market;
 
 /// The governor's thread of a pool.
@@ -24,8 +24,7 @@ pub(super) struct GovernorThread {
     next: Option<Nanos>,
     ring: u64,
     nudged: bool,
-    /// Which worker it last looked at, and when.
-    watched: Option<(usize, Nanos)>,
+    watch: Watch,
     pub(super) rounds: u64,
     pub(super) over: bool,
 }
@@ -185,7 +184,7 @@ impl World {
         home.governor.posting = std::mem::take(&mut home.governor.posts);
         home.governor.calling = std::mem::take(&mut home.governor.calls);
         if home.governor.posting > 0 || home.governor.calling || home.policy.ended() {
-            home.governor.watched = None;
+            home.governor.watch.unsettle();
             let pause = self.weather.hop(&mut self.dice);
             return self.schedule_governor(pool, self.now + pause);
         }
@@ -235,23 +234,16 @@ impl World {
         }
     }
 
-    /// As `Watch::look`.
     fn look(&mut self, pool: usize) -> Ran {
-        let now = self.now;
+        let (now, tells) = (self.now, self.tells);
         let home = &mut self.pools[pool];
-        let Some(worker) = home.policy.lookout().filter(|_| home.policy.watches(now)) else {
+        let Some(worker) = home.policy.lookout().filter(|_| tells && home.policy.watches(now))
+        else {
             return Ran::Unknown;
         };
-        if !self.tells {
-            return Ran::Unknown;
-        }
-        let ran = home.workers[worker].stirred(now);
-        match home.governor.watched.replace((worker, now)) {
-            Some((same, _)) if same == worker && ran == 0 => Ran::No,
-            Some((same, at)) if same == worker && 2 * ran >= now - at => Ran::Busy,
-            Some((same, _)) if same == worker => Ran::Yes,
-            _ => Ran::Unsettled,
-        }
+        let lookout = &mut home.workers[worker];
+        let ran = lookout.stirred(now);
+        home.governor.watch.look(now, worker, ran, || lookout.sleeps())
     }
 }
 

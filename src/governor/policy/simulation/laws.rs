@@ -11,9 +11,10 @@ use crate::governor::policy::Knobs;
 use crate::jobserver::Demand;
 
 /// Probes that a pool may post a second while it is idle, and beats that its governor may wake for: in the
-/// first second, and later on. A beat that posts a probe makes three rounds.
+/// first second, and later on. A beat that posts a probe makes up to four rounds, and the longest comes 54 times
+/// a second.
 const IDLE_PROBES: u64 = 80;
-const IDLE_ROUNDS: [u64; 2] = [560, 180];
+const IDLE_ROUNDS: [u64; 2] = [560, 216];
 
 /// Probes that a pool may post a second while there is work.
 const BUSY_PROBES: u64 = 10_000;

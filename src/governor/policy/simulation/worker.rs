@@ -14,9 +14,6 @@ use crate::governor::policy::{Record, Usage, Wake};
 /// takes less time.
 const ROUNDS: u32 = 4;
 
-/// A look for work that finds none.
-const LOOK: Nanos = 2_000;
-
 /// What a worker's stack consists of.
 #[derive(Debug)]
 pub(super) enum Frame {
@@ -115,6 +112,11 @@ impl Worker {
         cpu - std::mem::replace(&mut self.felt, cpu)
     }
 
+    /// Whether its thread sleeps, wherever that is.
+    pub(super) fn sleeps(&self) -> bool {
+        matches!(self.mode, Mode::Asleep | Mode::Gated) || self.asleep_in_job
+    }
+
     /// Whether it is free to run jobs and has none.
     pub(super) fn is_idle(&self) -> bool {
         self.funded && self.looks.is_some()
@@ -202,8 +204,8 @@ impl World {
         let me = &mut self.pools[pool].workers[worker];
         me.looks = Some(looks);
         if looks < ROUNDS {
-            me.cpu += LOOK;
-            let pause = LOOK + self.weather.hop(&mut self.dice);
+            me.cpu += self.weather.look;
+            let pause = self.weather.look + self.weather.hop(&mut self.dice);
             self.after(pause, Event::Worker(pool, worker));
         } else {
             me.mode = Mode::Asleep;

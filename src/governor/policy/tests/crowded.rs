@@ -73,3 +73,67 @@ fn the_longer_a_lookout_takes_to_fall_asleep_the_less_often_it_is_looked_at() {
     });
     assert!(looks.count() < 30);
 }
+
+/// Once that was measured from the last probe: a busy pool that had just given its other tokens up, long after it had
+/// posted one, left its last worker alone for as long with a queue full of jobs.
+#[test]
+fn a_lookout_is_soon_looked_at_again_however_long_ago_a_probe_was_posted() {
+    let mut story = Story::new(2, true, 1);
+    story.enter();
+    story.until_posted();
+    let _ = story.beat(DRY, Ran::Unknown);
+    story.now += 20 * MILLISECOND;
+    answer(&mut story);
+    story.now = story.policy.heart.at;
+    assert!(story.policy.watches(story.now), "{:?}", story.policy);
+    let tick = |policy: &mut Policy, now, out: &mut _| policy.tick(now, DRY, Ran::Unsettled, out);
+    let ((), orders) = story.tell(tick);
+    assert_eq!(orders.posts, 0, "it may be on its way to sleep");
+    assert!(story.policy.heart.at <= story.now + 2 * MILLISECOND, "{:?}", story.policy);
+}
+
+/// A pool of two whose lookout cannot be watched, after some beats; a probe has just been posted.
+fn unwatched(beats: usize) -> Story {
+    let mut story = Story::new(2, true, 2);
+    for _ in 0..beats {
+        if story.beat(PLENTY, Ran::Unknown).posts > 0 {
+            let lookout = story.policy.lookout().expect("one is admitted");
+            let _ = story.taken(PLENTY, lookout, false);
+        }
+        if let Some(worker) = story.policy.sweep.in_turn {
+            let _ = story.tell(|policy, now, out| policy.turned(now, PLENTY, worker, false, out));
+        }
+    }
+    while story.beat(PLENTY, Ran::Unknown).posts == 0 {}
+    story
+}
+
+/// Once such a pool fetched a token now and then for a probe that was taken but 0.3 ms late.
+#[test]
+fn a_lookout_that_cannot_be_watched_may_be_slow_to_wake_after_a_long_time() {
+    let fetches = |beats, late| {
+        let mut story = unwatched(beats);
+        !story.after(late, PLENTY).wake.is_empty()
+    };
+    assert!(fetches(5, 300 * MICROSECOND), "it may be called");
+    assert!(!fetches(1_000, 300 * MICROSECOND));
+    assert!(fetches(1_000, MILLISECOND), "it was in a job all the time");
+}
+
+#[test]
+fn a_turn_that_lasts_longer_than_a_wake_up_lately_took_is_followed_by_a_probe() {
+    let pause = |woke| {
+        let mut story = checked_on();
+        answer(&mut story);
+        story.policy.maturity.taken_idle(woke);
+        while story.policy.sweep.in_turn.is_none() {
+            if story.beat(PLENTY, Ran::No).posts > 0 {
+                let _ = story.taken(PLENTY, 0, false);
+            }
+        }
+        story.policy.looks.probe_at.map(|at| at - story.now)
+    };
+    assert_eq!(pause(30 * MICROSECOND), Some(200 * MICROSECOND));
+    // It is a bit less after each wake-up that is quicker.
+    assert_eq!(pause(200 * MICROSECOND), Some(1_400 * MICROSECOND));
+}

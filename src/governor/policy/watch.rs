@@ -1,0 +1,94 @@
+//! Whether the lookout has run since it was last looked at, other than on our account.
+
+use super::{Nanos, Ran};
+
+/// Watches how much one worker runs.
+#[derive(Debug, Default)]
+pub(crate) struct Watch {
+    seen: Option<Seen>,
+}
+
+/// Whom a watch has seen.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    worker: usize,
+    at: Nanos,
+    /// It slept: from then on it runs only if it is called.
+    asleep: bool,
+    /// What it has run since it was first seen, if it has not been seen asleep since.
+    searched: Nanos,
+}
+
+/// Whoever has run for longer since a probe is in a job, and not on its way to sleep. That way takes a worker
+/// little of a core but, where all cores are wanted, tens of milliseconds: rayon looks through all queues 33
+/// times and yields after each.
+const SEARCH: Nanos = 500_000;
+
+impl Watch {
+    /// Forgets what was seen: the worker is about to run on our account.
+    pub(crate) fn unsettle(&mut self) {
+        self.seen = None;
+    }
+
+    /// Looks at a worker that has `ran` so long since the last look.
+    pub(crate) fn look(
+        &mut self,
+        now: Nanos,
+        worker: usize,
+        ran: Nanos,
+        sleeps: impl FnOnce() -> bool,
+    ) -> Ran {
+        let seen = self.seen.filter(|seen| seen.worker == worker);
+        let settled = seen.is_some_and(|seen| seen.asleep);
+        let searched = seen.map_or(0, |seen| seen.searched + ran);
+        let asleep = settled || sleeps();
+        self.seen = Some(Seen { worker, at: now, asleep, searched });
+        match seen {
+            Some(seen) if settled || searched > SEARCH => match ran {
+                0 => Ran::No,
+                ran if 2 * ran >= now - seen.at => Ran::Busy,
+                _ => Ran::Yes,
+            },
+            _ => Ran::Unsettled,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MILLISECOND: Nanos = 1_000_000;
+
+    /// What looks a millisecond apart tell, at each of which one has run so long and sleeps or not.
+    fn looks<const N: usize>(watch: &mut Watch, all: [(Nanos, bool); N]) -> [Ran; N] {
+        let mut now = 0;
+        all.map(|(ran, sleeps)| {
+            now += MILLISECOND;
+            watch.look(now, 0, ran, || sleeps)
+        })
+    }
+
+    #[test]
+    fn what_a_worker_runs_counts_once_it_was_seen_asleep() {
+        let seen = looks(
+            &mut Watch::default(),
+            [(9, false), (200_000, true), (0, true), (1, true), (500_000, false), (0, false)],
+        );
+        assert_eq!(
+            seen,
+            [Ran::Unsettled, Ran::Unsettled, Ran::No, Ran::Yes, Ran::Busy, Ran::No],
+            "it was on its way to sleep, and then was called"
+        );
+    }
+
+    #[test]
+    fn what_a_worker_runs_counts_once_that_is_more_than_a_probe_takes() {
+        let mut watch = Watch::default();
+        let seen = looks(&mut watch, [(0, false), (SEARCH, false), (1, false), (SEARCH, false)]);
+        assert_eq!(seen, [Ran::Unsettled, Ran::Unsettled, Ran::Yes, Ran::Busy]);
+        watch.unsettle();
+        assert_eq!(looks(&mut watch, [(SEARCH, true)]), [Ran::Unsettled], "for a probe, perhaps");
+        assert_eq!(watch.look(9 * MILLISECOND, 1, 7, || true), Ran::Unsettled, "another one");
+    }
+}
