@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::governor::policy::{Judged, LATE, Nanos, Record, STIR, Stillness, Usage};
+use crate::governor::policy::{Judged, LATE, Nanos, Record, STIR, Still, Stillness, Usage};
 
 /// What is known of one worker's thread.
 #[derive(Debug, Default)]
@@ -20,21 +20,8 @@ struct State {
     felt: Duration,
     /// How long its thread had waited for a core when it last took a probe late.
     waited: Option<Duration>,
-    still: Option<Still>,
+    still: Still,
 }
-
-/// Since when a thread has not been seen to run.
-#[derive(Clone, Copy, Debug)]
-struct Still {
-    /// What it had used up by then.
-    cpu: Duration,
-    since: Nanos,
-    /// How often it was found asleep since.
-    looks: u32,
-}
-
-/// How often a worker must be found asleep. Once may be a machine that stood still as a whole.
-const LOOKS: u32 = 2;
 
 impl State {
     /// How long the worker has waited for a core since this was last asked, having waited so long in all.
@@ -125,31 +112,9 @@ impl Seat {
     /// Whether the worker has slept for `detect` or longer; judged from another thread.
     pub(crate) fn stillness(&self, now: Nanos, detect: Nanos) -> Stillness {
         let mut state = self.state.lock();
-        let Some(clock) = state.clock.as_ref() else { return Stillness::Runs };
-        let Some(cpu) = clock.read() else { return Stillness::Runs };
-        let sleeps = || clock.sleeps();
-        match state.still {
-            Some(still) if still.cpu == cpu => {
-                if !sleeps() {
-                    state.still = Some(Still { cpu, since: now, looks: 0 });
-                    return Stillness::Starves;
-                }
-                let looks = still.looks + 1;
-                state.still = Some(Still { looks, ..still });
-                let long = now - still.since >= detect && looks >= LOOKS;
-                if long { Stillness::Blocked } else { Stillness::Sleeps }
-            }
-            before => {
-                // One that has hardly run may sleep by now, and run again by the next look, each
-                // time for a moment.
-                let idle = |still: Still| {
-                    2 * (cpu.saturating_sub(still.cpu)).as_nanos() < u128::from(now - still.since)
-                };
-                let dozes = before.is_some_and(idle) && sleeps();
-                state.still = Some(Still { cpu, since: now, looks: 0 });
-                if dozes { Stillness::Dozes } else { Stillness::Runs }
-            }
-        }
+        let Some(usage) = state.usage(now) else { return Stillness::Runs };
+        let State { clock, still, .. } = &mut *state;
+        still.look(usage, detect, || clock.as_ref().is_some_and(system::Clock::sleeps))
     }
 }
 

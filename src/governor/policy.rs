@@ -19,6 +19,7 @@ mod rhythm;
 mod roster;
 mod slack;
 mod staffing;
+mod still;
 mod sweep;
 mod watch;
 
@@ -42,6 +43,7 @@ use release::Release;
 use rhythm::Rhythm;
 use roster::Roster;
 use slack::Heart;
+pub(crate) use still::Still;
 use sweep::Sweep;
 pub(crate) use watch::Watch;
 

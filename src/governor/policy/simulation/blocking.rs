@@ -7,7 +7,7 @@ use super::machine::Piece;
 use super::program::Code;
 use super::worker::Frame;
 use super::world::{Event, World};
-use crate::governor::policy::{Orders, Stillness};
+use crate::governor::policy::Orders;
 
 /// A lock of a program; those who wait get it in the order in which they came.
 #[derive(Debug, Default)]
@@ -68,7 +68,7 @@ impl World {
         self.go_on(pool, worker);
     }
 
-    /// As `Seat::stillness`, for all workers of a pool.
+    /// Looks who of a pool blocks, if it is time for that.
     pub(super) fn inspect(&mut self, pool: usize, orders: &mut Orders) {
         let now = self.now;
         let home = &mut self.pools[pool];
@@ -76,18 +76,8 @@ impl World {
         let workers = &mut home.workers;
         let still = |worker: usize| {
             let me = &mut workers[worker];
-            let cpu = me.usage(now, false).cpu;
-            match me.still {
-                Some((before, since)) if before == cpu && me.asleep_in_job => {
-                    if now - since < detect { Stillness::Sleeps } else { Stillness::Blocked }
-                }
-                before => {
-                    me.still = Some((cpu, now));
-                    let idle = |(then, since)| 2 * (cpu - then) < now - since;
-                    let dozes = me.asleep_in_job && before.is_some_and(idle);
-                    if dozes { Stillness::Dozes } else { Stillness::Runs }
-                }
-            }
+            let (usage, sleeps) = (me.usage(now, false), me.sleeps());
+            me.still.look(usage, detect, || sleeps)
         };
         home.policy.inspect(now, still, orders);
         self.trace(pool, &"inspect", orders);

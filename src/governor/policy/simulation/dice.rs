@@ -67,17 +67,18 @@ impl Weather {
         ..Weather::CALM
     };
 
-    /// From one step of a running thread to its next.
+    /// From one step of a running thread to its next, if it has a core.
     pub(super) fn hop(self, dice: &mut Dice) -> Nanos {
-        dice.between(100, 800) + self.stall(dice)
+        dice.between(100, 800)
     }
 
-    /// From the call that wakes a thread to its first step.
+    /// From the call that wakes a thread to its first step, if it has a core.
     pub(super) fn wake(self, dice: &mut Dice) -> Nanos {
-        dice.between(self.wake.0, self.wake.1) + self.stall(dice)
+        dice.between(self.wake.0, self.wake.1)
     }
 
-    fn stall(self, dice: &mut Dice) -> Nanos {
+    /// How long a thread waits for a core.
+    pub(super) fn stall(self, dice: &mut Dice) -> Nanos {
         if self.crowded > 0 && dice.next() % 1000 < self.crowded {
             dice.between(0, self.stall)
         } else {

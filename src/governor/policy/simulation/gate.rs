@@ -7,7 +7,7 @@ use super::hints::Hints;
 use super::machine::Job;
 use super::worker::{Frame, Mode};
 use super::world::World;
-use crate::governor::policy::{Judged, LATE, Orders, Policy, Sighting, Verdict, Wake};
+use crate::governor::policy::{Judged, Orders, Policy, Sighting, Verdict, Wake};
 use crate::jobserver::Market;
 
 impl World {
@@ -121,13 +121,17 @@ impl World {
 
     /// A worker has taken a probe.
     pub(super) fn probe(&mut self, pool: usize, worker: usize) {
-        let workers = self.pools[pool].workers.len();
-        let me = &mut self.pools[pool].workers[worker];
+        let home = &mut self.pools[pool];
+        let workers = home.workers.len();
+        let lain = self.now - home.governor.posted_at;
+        let me = &mut home.workers[worker];
         let usage = me.usage(self.now, true);
-        let judged = if self.tells { me.record.judge(usage, workers) } else { Judged::Quiet };
-        let posted = self.pools[pool].policy.last_post;
-        let busy = self.pools[pool].workers[worker].finished_at > posted;
-        let late = self.tells && busy && self.now - posted >= LATE;
+        let (judged, late) = if self.tells {
+            let late = me.is_late(usage, lain);
+            (me.record.judge(usage, workers), late)
+        } else {
+            (Judged::Quiet, false)
+        };
         let nested = self.seems_nested(pool, worker);
         let me = &mut self.pools[pool].workers[worker];
         let depth = me.stack.len();

@@ -16,6 +16,8 @@ pub(super) struct GovernorThread {
     posts: usize,
     /// Probes that it is about to post.
     posting: usize,
+    /// When it last did.
+    pub(super) posted_at: Nanos,
     /// The same of calls: to make, and about to be made.
     calls: bool,
     calling: bool,
@@ -125,7 +127,7 @@ impl World {
 
     /// The governor's thread gets to run soon.
     pub(super) fn ring(&mut self, pool: usize) {
-        let pause = self.weather.wake(&mut self.dice);
+        let pause = self.weather.wake(&mut self.dice) + self.weather.stall(&mut self.dice);
         self.schedule_governor(pool, self.now + pause);
     }
 
@@ -152,8 +154,11 @@ impl World {
         governor.next = None;
         governor.rounds += 1;
         governor.asleep_until = None;
-        for _ in 0..std::mem::take(&mut governor.posting) {
-            self.inject(pool, Job::Probe);
+        let posting = std::mem::take(&mut governor.posting);
+        if posting > 0 {
+            governor.posted_at = self.now;
+            (0..posting).for_each(|_| self.inject(pool, Job::Probe));
+            self.pools[pool].policy.posted(self.now);
         }
         if std::mem::take(&mut self.pools[pool].governor.calling) {
             self.inject_call(pool);
@@ -185,12 +190,17 @@ impl World {
         home.governor.calling = std::mem::take(&mut home.governor.calls);
         if home.governor.posting > 0 || home.governor.calling || home.policy.ended() {
             home.governor.watch.unsettle();
-            let pause = self.weather.hop(&mut self.dice);
+            if home.policy.presumes_sleep() {
+                for worker in home.policy.sample() {
+                    home.workers[worker].stirred(self.now);
+                }
+            }
+            let pause = self.weather.hop(&mut self.dice) + self.weather.stall(&mut self.dice);
             return self.schedule_governor(pool, self.now + pause);
         }
         home.governor.asleep_until = Some(deadline.unwrap_or(Nanos::MAX));
         if let Some(at) = deadline {
-            let late = late(&mut self.dice) + self.weather.hop(&mut self.dice);
+            let late = late(&mut self.dice) + self.weather.stall(&mut self.dice);
             self.schedule_governor(pool, at.max(self.now) + late);
         }
     }
@@ -222,9 +232,11 @@ impl World {
             let active = sample.iter().filter(ran).count();
             home.policy.counted(now, active);
         }
-        // As on a crowded machine.
-        if tells && home.policy.doubts(now) && self.dice.percent(25) {
-            home.policy.starved(now);
+        if tells && home.policy.doubts(now) {
+            let starves = |worker: usize| home.workers[worker].starves(now);
+            if home.policy.sample().any(starves) {
+                home.policy.starved(now);
+            }
         }
         if home.policy.feels(now) {
             let sample: Vec<_> = home.policy.sample().collect();

@@ -8,7 +8,7 @@ use super::Nanos;
 use super::machine::{Job, Piece, Waiter};
 use super::program::{Code, Op};
 use super::world::{Event, World};
-use crate::governor::policy::{Record, Usage, Wake};
+use crate::governor::policy::{LATE, Record, STIR, Still, Usage, Wake};
 
 /// How often an idle worker looks for work before it goes to sleep, 33 in rayon, where a look
 /// takes less time.
@@ -66,15 +66,16 @@ pub(super) struct Worker {
     pub(super) record: Record,
     /// As in a `Seat`.
     pub(super) felt: Nanos,
-    /// When it last ended a job.
-    pub(super) finished_at: Nanos,
+    /// How long its thread has waited for a core, and had when it last took a probe late.
+    pub(super) waited: Nanos,
+    pub(super) waited_before: Option<Nanos>,
     /// How deep its stack was when it took its last probe.
     pub(super) probed_at: usize,
     /// Blocks in its program.
     pub(super) asleep_in_job: bool,
     /// Its fund was lent.
     pub(super) lent: bool,
-    pub(super) still: Option<(Nanos, Nanos)>,
+    pub(super) still: Still,
 }
 
 impl Worker {
@@ -92,11 +93,12 @@ impl Worker {
             sleeps: 0,
             record: Record::default(),
             felt: 0,
-            finished_at: 0,
+            waited: 0,
+            waited_before: None,
             probed_at: 0,
             asleep_in_job: false,
             lent: false,
-            still: None,
+            still: Still::default(),
         }
     }
 
@@ -110,6 +112,20 @@ impl Worker {
     pub(super) fn stirred(&mut self, now: Nanos) -> Nanos {
         let cpu = self.usage(now, false).cpu;
         cpu - std::mem::replace(&mut self.felt, cpu)
+    }
+
+    /// As in a `Seat`.
+    pub(super) fn starves(&self, now: Nanos) -> bool {
+        self.usage(now, false).cpu - self.felt < STIR && !self.sleeps()
+    }
+
+    /// The same of one that took a probe which had `lain` so long.
+    pub(super) fn is_late(&mut self, usage: Usage, lain: Nanos) -> bool {
+        if lain < LATE {
+            return false;
+        }
+        let before = self.waited_before.replace(self.waited);
+        before.is_some_and(|before| self.record.is_late(usage, lain, self.waited - before))
     }
 
     /// Whether its thread sleeps, wherever that is.
@@ -136,8 +152,8 @@ impl World {
     /// The next step of a worker that goes on at once.
     pub(super) fn go_on(&mut self, pool: usize, worker: usize) {
         let pause = self.weather.hop(&mut self.dice);
-        self.pools[pool].workers[worker].cpu += pause.min(1_000);
-        self.after(pause, Event::Worker(pool, worker));
+        self.pools[pool].workers[worker].cpu += pause;
+        self.on_a_core(pause, Event::Worker(pool, worker));
     }
 
     /// One step of a worker.
@@ -206,7 +222,7 @@ impl World {
         if looks < ROUNDS {
             me.cpu += self.weather.look;
             let pause = self.weather.look + self.weather.hop(&mut self.dice);
-            self.after(pause, Event::Worker(pool, worker));
+            self.on_a_core(pause, Event::Worker(pool, worker));
         } else {
             me.mode = Mode::Asleep;
             me.sleeps += 1;
@@ -304,7 +320,6 @@ impl World {
 
     /// The job on top of a worker's stack has run.
     fn finish(&mut self, pool: usize, worker: usize) {
-        self.pools[pool].workers[worker].finished_at = self.now;
         let Some(Frame::Run(piece, _)) = self.pools[pool].workers[worker].stack.pop() else {
             unreachable!("only a job finishes");
         };

@@ -161,13 +161,22 @@ impl World {
     /// The next step of a thread that is running.
     pub(super) fn hop_to(&mut self, event: Event) {
         let pause = self.weather.hop(&mut self.dice);
-        self.after(pause, event);
+        self.on_a_core(pause, event);
     }
 
     /// The first step of a thread that is being woken.
     pub(super) fn wake_at(&mut self, event: Event) {
         let pause = self.weather.wake(&mut self.dice);
-        self.after(pause, event);
+        self.on_a_core(pause, event);
+    }
+
+    /// The same for a step that comes so long after its thread has a core, if it waits for none.
+    pub(super) fn on_a_core(&mut self, pause: Nanos, event: Event) {
+        let stall = self.weather.stall(&mut self.dice);
+        if let Event::Worker(pool, worker) = event {
+            self.pools[pool].workers[worker].waited += stall;
+        }
+        self.after(pause + stall, event);
     }
 
     /// Lets the next thing happen, unless it would be later than `until`. `false`: it would.
