@@ -377,6 +377,15 @@ mod tests {
     }
 
     #[test]
+    fn what_goes_back_because_it_was_kept_too_long_is_not_known_to_be_taken() {
+        let mut release = Release::default();
+        release.everything(2, 3);
+        release.gave();
+        release.next_round(true, 1, 2);
+        assert_eq!((release.is_wanted(), release.patience(4)), (false, 4));
+    }
+
+    #[test]
     fn a_worker_that_proves_busy_makes_others_wait_only_if_they_took_no_tokens_lately() {
         let mut release = Release::default();
         let mut slack = |taken: bool| {

@@ -60,7 +60,9 @@ mod tests {
     /// What looks tell of one that has used up so much by each, and sleeps or not; it counts as blocked after 10.
     fn looks<const N: usize>(all: [(Nanos, Nanos, bool); N]) -> [Stillness; N] {
         let mut still = Still::default();
-        all.map(|(at, cpu, sleeps)| still.look(Usage { at, cpu, sleeps: None }, 10, || sleeps))
+        all.map(|(at, cpu, sleeps)| {
+            still.look(Usage { at: 50 + at, cpu, sleeps: None }, 10, || sleeps)
+        })
     }
 
     #[test]
