@@ -59,8 +59,7 @@ impl Weather {
         look: 2 * MICROSECOND,
     };
 
-    /// A busy process beside the pools shares the cores' caches and their owner's patience, but never keeps a
-    /// thread waiting for long.
+    /// Threads are slow to wake and to look for work, as beside a busy process, but never wait long for a core.
     pub(super) const SLUGGISH: Self = Weather {
         wake: (50 * MICROSECOND, 400 * MICROSECOND),
         look: 30 * MICROSECOND,

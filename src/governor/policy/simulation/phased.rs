@@ -130,10 +130,10 @@ fn processes_of_phases_pack_well() {
     let rows = [
         ("2 alike", alike(2), 420, [1_095, 1_105]),
         ("2 unlike", unlike[..2].to_vec(), 450, [1_105, 1_115]),
-        ("4 alike", alike(4), 665, [1_115, 1_120]),
+        ("4 alike", alike(4), 665, [1_110, 1_120]),
         ("4 unlike", unlike.to_vec(), 613, [1_120, 1_135]),
         ("8 alike", alike(8), 1_052, [1_085, 1_090]),
-        ("8 unlike", [unlike; 2].concat(), 978, [1_160, 1_170]),
+        ("8 unlike", [unlike; 2].concat(), 978, [1_155, 1_170]),
     ];
     for (name, all, perfect, most) in rows {
         let ratios = [true, false].map(|announced| packing(&all, perfect * MILLISECOND, announced));
