@@ -23,7 +23,7 @@ use crate::jobserver::{Demand, Fund, Holder, Home, Ledger};
 use crate::observe::Stats;
 use alarm::Alarm;
 pub(crate) use driver::Driver;
-use policy::{Knobs, Nanos, Orders, Policy, Sighting, Verdict, Wake, Watch};
+use policy::{Knobs, Nanos, Notice, Orders, Policy, Sighting, Verdict, Wake, Watch};
 use purse::Purse;
 
 /// Called on each worker as it starts, with its index: the user's own start handler.
@@ -65,10 +65,6 @@ struct State {
     asleep_until: Option<Nanos>,
     watch: Watch,
 }
-
-/// An alarm that would go off sooner than this, and for nothing, is worth the system call that puts
-/// it off.
-const SOON: Nanos = 100_000;
 
 /// What is left to do once the state is released.
 #[must_use]
@@ -239,13 +235,13 @@ impl Governor {
         let mut ring = *posts > 0 || *call || policy.ended();
         if !ring && let Some(until) = *asleep_until {
             let deadline = policy.deadline();
-            let at = deadline.unwrap_or(Nanos::MAX);
-            let (earlier, in_vain) = (at < until, at > until && until < now + SOON);
-            if self.alarm.is_timer() && (earlier || in_vain) {
-                self.alarm.set(deadline.map(|at| at.saturating_sub(now)));
-                *asleep_until = Some(at);
-            } else {
-                ring = earlier;
+            match Notice::of(now, until, deadline, self.alarm.is_timer()) {
+                Notice::Nothing => {}
+                Notice::Reset => {
+                    self.alarm.set(deadline.map(|at| at.saturating_sub(now)));
+                    *asleep_until = Some(deadline.unwrap_or(Nanos::MAX));
+                }
+                Notice::Wake => ring = true,
             }
         }
         Afterwards { wake: std::mem::take(&mut orders.wake), give, ring }

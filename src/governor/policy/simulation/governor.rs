@@ -6,7 +6,7 @@ use super::jobserver::Fund;
 use super::machine::Job;
 use super::worker::Mode;
 use super::world::{Event, World};
-use crate::governor::policy::{Felt, Orders, Ran, Wake, Watch};
+use crate::governor::policy::{Felt, Notice, Orders, Ran, Wake, Watch};
 use crate::jobserver::Market;
 
 /// The governor's thread of a pool.
@@ -25,6 +25,7 @@ pub(super) struct GovernorThread {
     /// The instant of its next step among the events, and which of them counts.
     next: Option<Nanos>,
     ring: u64,
+    rung: bool,
     nudged: bool,
     watch: Watch,
     pub(super) rounds: u64,
@@ -83,11 +84,15 @@ impl World {
         home.governor.calls |= offer;
         let rest = home.purse.len() - give;
         let given = home.purse.split_off(rest);
-        let earlier = match (home.policy.deadline(), home.governor.asleep_until) {
-            (Some(deadline), Some(until)) => deadline < until,
-            _ => false,
-        };
-        let ring = home.governor.posts > 0 || home.governor.calls || earlier || home.policy.ended();
+        let mut ring = home.governor.posts > 0 || home.governor.calls || home.policy.ended();
+        if !ring && let Some(until) = home.governor.asleep_until {
+            let deadline = home.policy.deadline();
+            match Notice::of(now, until, deadline, self.timers) {
+                Notice::Nothing => {}
+                Notice::Reset => self.set_timer(pool, deadline),
+                Notice::Wake => ring = true,
+            }
+        }
         for (worker, why) in wake {
             self.wake_gated(pool, worker, why);
         }
@@ -127,8 +132,25 @@ impl World {
 
     /// The governor's thread gets to run soon.
     pub(super) fn ring(&mut self, pool: usize) {
+        self.pools[pool].governor.rung = true;
         let pause = self.weather.wake(&mut self.dice) + self.weather.stall(&mut self.dice);
         self.schedule_governor(pool, self.now + pause);
+    }
+
+    /// The governor's thread sleeps until then, unless it has been rung for.
+    fn set_timer(&mut self, pool: usize, deadline: Option<Nanos>) {
+        let governor = &mut self.pools[pool].governor;
+        governor.asleep_until = Some(deadline.unwrap_or(Nanos::MAX));
+        if governor.rung {
+            return;
+        }
+        // Whatever round was due is no longer.
+        governor.next = None;
+        governor.ring += 1;
+        if let Some(at) = deadline {
+            let late = late(&mut self.dice) + self.weather.stall(&mut self.dice);
+            self.schedule_governor(pool, at.max(self.now) + late);
+        }
     }
 
     fn schedule_governor(&mut self, pool: usize, at: Nanos) {
@@ -152,6 +174,7 @@ impl World {
             return;
         }
         governor.next = None;
+        governor.rung = false;
         governor.rounds += 1;
         governor.asleep_until = None;
         let posting = std::mem::take(&mut governor.posting);
@@ -198,11 +221,7 @@ impl World {
             let pause = self.weather.hop(&mut self.dice) + self.weather.stall(&mut self.dice);
             return self.schedule_governor(pool, self.now + pause);
         }
-        home.governor.asleep_until = Some(deadline.unwrap_or(Nanos::MAX));
-        if let Some(at) = deadline {
-            let late = late(&mut self.dice) + self.weather.stall(&mut self.dice);
-            self.schedule_governor(pool, at.max(self.now) + late);
-        }
+        self.set_timer(pool, deadline);
     }
 
     /// A pool that keeps a fund while it is idle must not keep a token where the own slot is free.

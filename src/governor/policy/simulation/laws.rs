@@ -10,14 +10,13 @@ use super::{MILLISECOND, Nanos, SECOND};
 use crate::governor::policy::Knobs;
 use crate::jobserver::Demand;
 
-/// Probes that a pool may post a second while it is idle, and beats that its governor may wake for: in the
-/// first second, and later on. A beat that posts a probe makes three rounds.
-const IDLE_PROBES: u64 = 80;
-const IDLE_ROUNDS: [u64; 2] = [560, 180];
+/// Probes that an idle global pool may post, and rounds that its governor may make, in the first second
+/// of idleness and in a later one: its beats, and hardly a probe.
+const IDLE: [(u64, u64); 2] = [(40, 560), (4, 100)];
 
-/// And so many more a second where nobody can tell what threads run: each beat posts a probe there, and is followed by
-/// a timer for when that would have lain for long, which life would set anew once it is taken.
-const BLIND_ROUNDS: u64 = 54;
+/// The same where nobody can tell what threads run. Each beat posts a probe there and makes three rounds, or four if
+/// the timer for when the probe would have lain for long can't be set anew once it is taken.
+const BLIND: [(u64, u64); 2] = [(80, 250), (60, 220)];
 
 /// Probes that a pool may post a second while there is work.
 const BUSY_PROBES: u64 = 10_000;
@@ -196,16 +195,12 @@ impl World {
     /// global pools.
     pub(super) fn check_idleness(&self, first: bool) {
         assert!(self.is_at_rest(), "woke by itself: {self:#?}");
-        let more = if self.tells { 0 } else { BLIND_ROUNDS };
+        let beats = if self.tells { IDLE } else { BLIND };
         for ((id, pool), before) in self.pools.iter().enumerate().zip(&self.laws.noted) {
             let (probes, rounds) = effort(pool);
             let (probes, rounds) = (probes - before.0, rounds - before.1);
             // A governor may sleep until a deadline that has since gone.
-            let most = if pool.anchored {
-                (IDLE_PROBES, IDLE_ROUNDS[usize::from(!first)] + more)
-            } else {
-                (0, 1)
-            };
+            let most = if pool.anchored { beats[usize::from(!first)] } else { (0, 1) };
             assert!(
                 probes <= most.0 && rounds <= most.1,
                 "an idle pool, {id}, posted {probes} probes in {rounds} rounds: {pool:#?}"

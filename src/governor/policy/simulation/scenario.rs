@@ -33,6 +33,7 @@ fn world(seed: u64, blocks: bool) -> Scenario {
     let tokens = dice.pick(&[0, 1, 1, 2, 3, 5, 8]);
     let mut world = World::new(dice.next(), tokens, weather);
     world.tells = dice.percent(85);
+    world.timers = world.tells || dice.percent(50);
     let laws = Laws::all(weather, Knobs::default());
     world.laws = if blocks { laws.patient() } else { laws };
     if dice.percent(40) {

@@ -86,6 +86,8 @@ pub(super) struct World {
     pub(super) hints: Hints,
     /// Whether the system tells what a thread has run.
     pub(super) tells: bool,
+    /// Whether a governor's timer can be set anew while its thread sleeps.
+    pub(super) timers: bool,
     /// Jobs and callers that are not done.
     pub(super) unfinished: usize,
     pub(super) laws: Laws,
@@ -114,6 +116,7 @@ impl World {
             announcements: Vec::new(),
             hints: Hints::Right,
             tells: true,
+            timers: true,
             unfinished: 0,
             laws: Laws::default(),
             traced: std::env::var_os("SIMULATION_TRACE").is_some(),
