@@ -169,4 +169,28 @@ mod tests {
         let pauses: Vec<_> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
         assert_eq!(pauses, [200, 400, 800, 1_600, 3_200, 6_400, 12_800, 25_600, 32_000, 32_000]);
     }
+
+    #[test]
+    fn rounds_that_found_nothing_are_tried_again_after_pauses_that_double_until_one_helps() {
+        let mut growth = Growth::new((200, 1_000));
+        let mut pauses = |helps: bool| {
+            growth.started(1);
+            if helps {
+                assert!(growth.confirmed(0, 2, 8));
+            } else {
+                assert!(growth.failed(0, 2));
+            }
+            growth.due().expect("it waits for no token")
+        };
+        assert_eq!([false; 5].map(&mut pauses), [200, 400, 800, 1_000, 1_000]);
+        assert_eq!([true, false, false].map(&mut pauses), [0, 200, 400]);
+    }
+
+    #[test]
+    fn a_round_is_judged_once() {
+        let mut growth = Growth::new((200, 1_000));
+        growth.started(1);
+        assert!(growth.failed(0, 2));
+        assert_eq!((growth.failed(0, 2), growth.confirmed(0, 2, 8)), (false, false));
+    }
 }

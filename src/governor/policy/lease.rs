@@ -204,23 +204,23 @@ mod tests {
 
     const MILLISECOND: Nanos = 1_000_000;
     const TOKENS: usize = 4;
+    const PACE: Pace = Pace {
+        term: 100 * MILLISECOND,
+        pause: (10 * MILLISECOND, 400 * MILLISECOND),
+        offer: 2 * MILLISECOND,
+    };
 
     /// The first one's part, in thousandths, of what two busy pools have in 20 s if each takes whatever the
     /// other offers. The first one has all tokens at first.
     fn share(begin: Nanos) -> Nanos {
-        let pace = Pace {
-            term: 100 * MILLISECOND,
-            pause: (10 * MILLISECOND, 400 * MILLISECOND),
-            offer: 2 * MILLISECOND,
-        };
-        let mut leases = [Lease::new(Some(pace)), Lease::new(Some(pace))];
+        let mut leases = [Lease::new(Some(PACE)), Lease::new(Some(PACE))];
         let (mut funds, mut had) = ([1 + TOKENS, 1], [0, 0]);
         let mut now = begin;
         leases[0].funds_changed(now, funds[0]);
         while now < begin + 20_000 * MILLISECOND {
             let due = |pool: &usize| leases[*pool].due().unwrap_or(Nanos::MAX);
             let giver = [0, 1].into_iter().min_by_key(due).expect("there are two");
-            let then = due(&giver).max(now) + pace.offer;
+            let then = due(&giver).max(now) + PACE.offer;
             for (had, funds) in had.iter_mut().zip(funds) {
                 *had += funds as Nanos * (then - now);
             }
@@ -237,5 +237,34 @@ mod tests {
     fn two_busy_pools_do_not_fall_into_step() {
         let shares: Vec<_> = (0..20).map(|start| share(start * 1_234_567)).collect();
         assert!(shares.iter().all(|share| (480..=520).contains(share)), "{shares:?}");
+    }
+
+    #[test]
+    fn each_token_is_offered_once_a_term_on_average() {
+        for tokens in [1, 2, 4] {
+            let mut lease = Lease::new(Some(PACE));
+            let pauses = (0..1_000).map(|millisecond| {
+                let now = millisecond * MILLISECOND;
+                lease.wait(now, 1 + tokens as usize);
+                lease.due().expect("there is a token to offer") - now
+            });
+            let mean = pauses.sum::<Nanos>() / 1_000;
+            let term = PACE.term / tokens;
+            assert!(mean.abs_diff(term) < term / 20, "{mean} ns for {tokens}");
+        }
+    }
+
+    #[test]
+    fn a_pool_that_wins_or_loses_a_token_puts_its_next_offer_off_no_further() {
+        let mut lease = Lease::new(Some(PACE));
+        lease.funds_changed(0, 3);
+        let due = lease.due();
+        assert!(due >= Some(PACE.term), "a call shorter than a term offers nothing");
+        for funds in [4, 2] {
+            lease.funds_changed(PACE.term / 2, funds);
+            assert_eq!(lease.due(), due, "with {funds} funds");
+        }
+        lease.funds_changed(PACE.term / 2, 1);
+        assert_eq!(lease.due(), None, "the last fund is not offered");
     }
 }

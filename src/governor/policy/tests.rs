@@ -1,7 +1,9 @@
 //! The policy under made-up events: each test is one story, told event by event.
 
+mod blocking;
 mod crowded;
 mod glancing;
+mod growing;
 mod handing;
 mod looking;
 mod nesting;
@@ -153,138 +155,6 @@ fn a_call_without_a_fund_starves_until_there_is_one() {
     let orders = story.tell(|policy, now, out| policy.supplied(now, 0, 1, out)).1;
     assert_eq!(woken(&orders), [(1, Wake::Work)]);
     assert_eq!(story.policy.demand(), Demand::default());
-}
-
-#[test]
-fn a_worker_that_blocks_hands_its_fund_on_and_comes_back_before_idle_ones() {
-    let mut story = Story::new(2, false, 1);
-    story.spread();
-    let (_, orders) = story.tell(|policy, now, out| policy.blocked(now, 1, out));
-    assert_eq!(orders.wake, [(0, Wake::Work)], "the only parked one");
-    story.resumed();
-    let (verdict, orders) = story.tell(|policy, now, out| policy.unblocked(now, 1, out));
-    assert_eq!((verdict, orders.wake), (Verdict::Park, Vec::new()), "there is but one fund");
-    assert_eq!(story.policy.demand().funds, 1);
-    let (verdict, orders) = story.taken(SCARCE, 0, false);
-    assert_eq!((verdict, orders.wake), (Verdict::Park, vec![(1, Wake::Work)]));
-    assert_eq!(story.policy.demand().funds, 0);
-}
-
-#[test]
-fn a_pool_whose_only_worker_blocks_wants_nothing_until_it_is_back() {
-    let mut story = Story::new(1, false, 1);
-    story.enter();
-    story.resumed();
-    story.tell(|policy, now, out| policy.blocked(now, 0, out));
-    assert_eq!((story.policy.funds(), story.policy.demand()), (0, Demand::default()));
-    assert_eq!(story.policy.deadline(), None);
-    let (_, orders) = story.tell(|policy, now, out| policy.unblocked(now, 0, out));
-    assert_eq!(orders.wake, [(0, Wake::Work)]);
-    assert_eq!(story.policy.admitted(), 1);
-}
-
-#[test]
-fn one_that_waits_too_long_where_nobody_can_be_seen_to_block_goes_on_unfunded() {
-    let mut story = Story::new(2, false, 1);
-    story.spread();
-    story.tell(|policy, now, out| policy.blocked(now, 1, out));
-    story.resumed();
-    let _ = story.tell(|policy, now, out| policy.unblocked(now, 1, out));
-    let mut woken = Vec::new();
-    while woken.is_empty() {
-        woken = story.beat(SCARCE, Ran::No).wake;
-    }
-    assert_eq!(woken, [(1, Wake::Loose)]);
-    assert!(story.now >= Knobs::default().forbearance);
-    assert_eq!((story.policy.admitted(), story.policy.tally().overcommits), (1, 1));
-    // It has run out of work, and has nothing to give up.
-    let (verdict, orders) = story.taken(SCARCE, 1, false);
-    assert_eq!((verdict, orders.give), (Verdict::Park, 0));
-    assert_eq!(story.policy.admitted(), 1);
-}
-
-#[test]
-fn a_fund_is_lent_while_its_worker_sleeps_and_paid_back_when_it_wakes() {
-    let mut story = Story::with(2, 1, Knobs::default());
-    story.spread();
-    let busy = if story.policy.runs(0) { 0 } else { 1 };
-    let mut lent = Vec::new();
-    while lent.is_empty() {
-        story.now = story.policy.deadline().expect("it is looked for").max(story.now);
-        if story.policy.inspects(story.now) {
-            let look = |policy: &mut Policy, now, out: &mut Orders| {
-                policy.inspect(now, |_| Stillness::Blocked, out);
-            };
-            lent = story.tell(look).1.wake;
-        } else {
-            story.beat(SCARCE, Ran::No);
-        }
-    }
-    assert_eq!(lent, [(1 - busy, Wake::Work)]);
-    story.resumed();
-    assert_eq!((story.policy.admitted(), story.policy.tally().lendings), (1, 1));
-    story.now = story.policy.deadline().expect("it is looked after").max(story.now);
-    while !story.policy.inspects(story.now) {
-        story.beat(SCARCE, Ran::No);
-        story.now = story.policy.deadline().expect("it is looked after").max(story.now);
-    }
-    story.tell(|policy, now, out| policy.inspect(now, |_| Stillness::Runs, out));
-    assert_eq!(story.policy.tally().overcommits, 1, "both run");
-    let (verdict, orders) = story.taken(SCARCE, 1 - busy, false);
-    assert_eq!((verdict, orders.wake), (Verdict::Park, Vec::new()), "the other one runs already");
-    assert!(story.policy.runs(busy) && !story.policy.runs(1 - busy));
-}
-
-#[test]
-fn a_saturated_pool_doubles_as_long_as_that_helps() {
-    let mut story = Story::new(16, false, 16);
-    story.enter();
-    story.resumed();
-    story.until_posted();
-    let mut rounds = Vec::new();
-    while story.policy.admitted() < 16 {
-        let woken = story.beat(PLENTY, Ran::No).wake.len();
-        (0..woken).for_each(|_| story.resumed());
-        rounds.push(woken);
-    }
-    assert_eq!(rounds, [1, 2, 4, 8]);
-    story.beat(PLENTY, Ran::No);
-    assert_eq!(story.policy.deadline(), None, "nothing is left to wait for while all are busy");
-}
-
-#[test]
-fn a_saturated_pool_without_tokens_waits_for_one_and_for_nothing_else() {
-    let mut story = Story::new(4, false, 1);
-    story.spread();
-    story.beat(SCARCE, Ran::No);
-    assert_eq!(story.policy.demand().funds, 1);
-    assert!(!story.policy.demand().starving);
-    assert_eq!(story.policy.deadline(), None);
-}
-
-#[test]
-fn a_fund_that_comes_too_late_goes_straight_back() {
-    let mut story = Story::new(4, false, 1);
-    story.spread();
-    story.beat(SCARCE, Ran::No);
-    assert_eq!(story.taken(SCARCE, 3, false).0, Verdict::Stay);
-    story.tell(|policy, now, out| policy.supplied(now, 0, 1, out));
-    assert_eq!((story.policy.admitted(), story.policy.funds(), story.funds), (1, 1, 1));
-    assert_eq!(story.policy.demand(), Demand::default());
-}
-
-#[test]
-fn a_fund_that_comes_between_two_phases_adds_a_worker() {
-    let mut story = Story::new(4, false, 1);
-    story.spread();
-    story.beat(SCARCE, Ran::No);
-    let probe =
-        Sighting { worker: 3, nested: false, moved: false, judged: Judged::Active, late: false };
-    let verdict = story.tell(|policy, now, out| policy.taken(now, SCARCE, probe, out)).0;
-    assert_eq!(verdict, Verdict::Stay);
-    let ((), orders) = story.tell(|policy, now, out| policy.supplied(now, 0, 1, out));
-    assert_eq!(woken(&orders), [(2, Wake::Work)]);
-    assert_eq!((story.policy.admitted(), story.policy.funds(), story.funds), (2, 2, 0));
 }
 
 #[test]

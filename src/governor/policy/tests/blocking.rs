@@ -1,0 +1,104 @@
+//! Stories of workers that wait in the program, and of who runs meanwhile.
+
+use super::*;
+
+#[test]
+fn a_worker_that_blocks_hands_its_fund_on_and_comes_back_before_idle_ones() {
+    let mut story = Story::new(2, false, 1);
+    story.spread();
+    let (_, orders) = story.tell(|policy, now, out| policy.blocked(now, 1, out));
+    assert_eq!(orders.wake, [(0, Wake::Work)], "the only parked one");
+    story.resumed();
+    let (verdict, orders) = story.tell(|policy, now, out| policy.unblocked(now, 1, out));
+    assert_eq!((verdict, orders.wake), (Verdict::Park, Vec::new()), "there is but one fund");
+    assert_eq!(story.policy.demand().funds, 1);
+    let (verdict, orders) = story.taken(SCARCE, 0, false);
+    assert_eq!((verdict, orders.wake), (Verdict::Park, vec![(1, Wake::Work)]));
+    assert_eq!(story.policy.demand().funds, 0);
+}
+
+#[test]
+fn a_pool_whose_only_worker_blocks_wants_nothing_until_it_is_back() {
+    let mut story = Story::new(1, false, 1);
+    story.enter();
+    story.resumed();
+    story.tell(|policy, now, out| policy.blocked(now, 0, out));
+    assert_eq!((story.policy.funds(), story.policy.demand()), (0, Demand::default()));
+    assert_eq!(story.policy.deadline(), None);
+    let (_, orders) = story.tell(|policy, now, out| policy.unblocked(now, 0, out));
+    assert_eq!(orders.wake, [(0, Wake::Work)]);
+    assert_eq!(story.policy.admitted(), 1);
+}
+
+#[test]
+fn one_that_waits_too_long_where_nobody_can_be_seen_to_block_goes_on_unfunded() {
+    let mut story = Story::new(2, false, 1);
+    story.spread();
+    story.tell(|policy, now, out| policy.blocked(now, 1, out));
+    story.resumed();
+    let _ = story.tell(|policy, now, out| policy.unblocked(now, 1, out));
+    let mut woken = Vec::new();
+    while woken.is_empty() {
+        woken = story.beat(SCARCE, Ran::No).wake;
+    }
+    assert_eq!(woken, [(1, Wake::Loose)]);
+    assert!(story.now >= Knobs::default().forbearance);
+    assert_eq!((story.policy.admitted(), story.policy.tally().overcommits), (1, 1));
+    // It has run out of work, and has nothing to give up.
+    let (verdict, orders) = story.taken(SCARCE, 1, false);
+    assert_eq!((verdict, orders.give), (Verdict::Park, 0));
+    assert_eq!(story.policy.admitted(), 1);
+}
+
+#[test]
+fn a_fund_is_lent_while_its_worker_sleeps_and_paid_back_when_it_wakes() {
+    let mut story = Story::with(2, 1, Knobs::default());
+    story.spread();
+    let busy = if story.policy.runs(0) { 0 } else { 1 };
+    let mut lent = Vec::new();
+    while lent.is_empty() {
+        story.now = story.policy.deadline().expect("it is looked for").max(story.now);
+        if story.policy.inspects(story.now) {
+            let look = |policy: &mut Policy, now, out: &mut Orders| {
+                policy.inspect(now, |_| Stillness::Blocked, out);
+            };
+            lent = story.tell(look).1.wake;
+        } else {
+            story.beat(SCARCE, Ran::No);
+        }
+    }
+    assert_eq!(lent, [(1 - busy, Wake::Work)]);
+    story.resumed();
+    assert_eq!((story.policy.admitted(), story.policy.tally().lendings), (1, 1));
+    story.now = story.policy.deadline().expect("it is looked after").max(story.now);
+    while !story.policy.inspects(story.now) {
+        story.beat(SCARCE, Ran::No);
+        story.now = story.policy.deadline().expect("it is looked after").max(story.now);
+    }
+    story.tell(|policy, now, out| policy.inspect(now, |_| Stillness::Runs, out));
+    assert_eq!(story.policy.tally().overcommits, 1, "both run");
+    let (verdict, orders) = story.taken(SCARCE, 1 - busy, false);
+    assert_eq!((verdict, orders.wake), (Verdict::Park, Vec::new()), "the other one runs already");
+    assert!(story.policy.runs(busy) && !story.policy.runs(1 - busy));
+}
+
+#[test]
+fn workers_that_run_are_looked_at_for_blocking_after_pauses_that_double() {
+    let knobs = Knobs { lease: None, ..Knobs::default() };
+    let detect = knobs.detect.expect("the default");
+    let mut story = Story::with(2, 1, knobs);
+    story.spread();
+    let mut looks = Vec::new();
+    while looks.len() < 8 {
+        story.now = story.policy.deadline().expect("it is looked at").max(story.now);
+        if story.policy.inspects(story.now) {
+            looks.push(story.now);
+            story.tell(|policy, now, out| policy.inspect(now, |_| Stillness::Runs, out));
+        } else {
+            story.beat(SCARCE, Ran::No);
+        }
+    }
+    let pauses: Vec<_> = looks.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    let doubled = [1, 2, 4, 8, 16, 20, 20].map(|halves| halves * detect / 2);
+    assert_eq!(pauses, doubled);
+}

@@ -1,0 +1,60 @@
+//! Stories of a busy pool that takes more workers in.
+
+use super::*;
+
+#[test]
+fn a_saturated_pool_doubles_as_long_as_that_helps() {
+    let mut story = Story::new(16, false, 16);
+    story.enter();
+    story.resumed();
+    story.until_posted();
+    let mut rounds = Vec::new();
+    while story.policy.admitted() < 16 {
+        let woken = story.beat(PLENTY, Ran::No).wake.len();
+        (0..woken).for_each(|_| story.resumed());
+        rounds.push(woken);
+    }
+    assert_eq!(rounds, [1, 2, 4, 8]);
+    story.beat(PLENTY, Ran::No);
+    assert_eq!(story.policy.deadline(), None, "nothing is left to wait for while all are busy");
+}
+
+#[test]
+fn a_saturated_pool_without_tokens_waits_for_one_and_for_nothing_else() {
+    let mut story = Story::new(4, false, 1);
+    story.spread();
+    story.beat(SCARCE, Ran::No);
+    assert_eq!(story.policy.demand().funds, 1);
+    assert!(!story.policy.demand().starving);
+    assert_eq!(story.policy.deadline(), None);
+}
+
+#[test]
+fn a_fund_that_comes_too_late_goes_straight_back() {
+    let mut story = Story::new(4, false, 1);
+    story.spread();
+    story.beat(SCARCE, Ran::No);
+    assert_eq!(story.taken(SCARCE, 3, false).0, Verdict::Stay);
+    story.tell(|policy, now, out| policy.supplied(now, 0, 1, out));
+    assert_eq!((story.policy.admitted(), story.policy.funds(), story.funds), (1, 1, 1));
+    assert_eq!(story.policy.demand(), Demand::default());
+}
+
+#[test]
+fn a_fund_that_comes_between_two_phases_adds_a_worker() {
+    let mut story = Story::new(4, false, 1);
+    story.spread();
+    story.beat(SCARCE, Ran::No);
+    let probe =
+        Sighting { worker: 3, nested: false, moved: false, judged: Judged::Active, late: false };
+    let verdict = story.tell(|policy, now, out| policy.taken(now, SCARCE, probe, out)).0;
+    assert_eq!(verdict, Verdict::Stay);
+    let ((), orders) = story.tell(|policy, now, out| policy.supplied(now, 0, 1, out));
+    assert_eq!(woken(&orders), [(2, Wake::Work)]);
+    assert_eq!((story.policy.admitted(), story.policy.funds(), story.funds), (2, 2, 0));
+    assert_eq!(story.policy.demand(), Demand::default());
+    // Nobody has asked for another.
+    story.now += 1_000 * MILLISECOND;
+    let ((), orders) = story.tell(|policy, now, out| policy.supplied(now, 0, 1, out));
+    assert_eq!((woken(&orders), story.policy.funds(), story.funds), (Vec::new(), 2, 1));
+}
