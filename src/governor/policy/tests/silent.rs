@@ -123,6 +123,13 @@ fn workers_that_run_together_make_a_pool_look_for_saturation() {
     }
     assert!(story.policy.looks.probe_at.is_some(), "it is no serial phase any more");
     assert!(story.now <= begin + 3 * MILLISECOND);
+    let (_, longest) = Knobs::default().look;
+    for _ in 0..20 {
+        story.now += longest;
+        let now = story.now;
+        story.policy.felt(now, Some(felt(3)));
+    }
+    assert_eq!(story.policy.looks.pause, longest, "if nothing comes of it, ever less often");
 }
 
 #[test]
