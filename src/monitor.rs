@@ -39,9 +39,9 @@ impl<T> Monitor<T> {
     ///
     /// If `change` panics, with the same payload. What it has changed by then stays.
     pub fn update<R>(&self, change: impl FnOnce(&mut T) -> R) -> R {
-        let result = change(&mut self.state.lock());
-        self.changed.notify_all();
-        result
+        // Also when it panics. After the lock is free, or they would wait for it at once.
+        let _announced = Announced(&self.changed);
+        change(&mut self.state.lock())
     }
 
     /// Waits until `look` finds what it looks for, and returns that.
@@ -65,5 +65,14 @@ impl<T> Monitor<T> {
                 }
             }
         })
+    }
+}
+
+/// Has all who wait look again when this is dropped.
+struct Announced<'a>(&'a Condvar);
+
+impl Drop for Announced<'_> {
+    fn drop(&mut self) {
+        self.0.notify_all();
     }
 }

@@ -124,8 +124,10 @@ pub fn acquire_thread() {
 /// Gives up the right to run of one thread that has acquired it.
 ///
 /// A token goes to whoever in the process waits for one, else to the jobserver; the own slot, the
-/// last to be given up, stays in the process. It need not be the thread that has acquired, but only
-/// then do [calls into pools](self#threads-that-wait) know that this one waits.
+/// last to be given up, stays in the process. It need not be the thread that has acquired. But
+/// [calls into pools](self#threads-that-wait) lend what the calling thread itself has acquired and not
+/// released: where threads release for each other, each has to release itself before such a call, or a
+/// pool may wait for what its caller keeps.
 ///
 /// # Panics
 ///
@@ -133,7 +135,8 @@ pub fn acquire_thread() {
 /// release too many would let more run than there are tokens for.
 #[track_caller]
 pub fn release_thread() {
-    session().release();
+    let released = session().try_release();
+    assert!(released, "`session::release_thread` without `session::acquire_thread`");
 }
 
 #[track_caller]
@@ -176,13 +179,14 @@ impl Session {
         ledger.give(token);
     }
 
+    /// Says whether any thread counted as running.
     #[track_caller]
-    fn release(&self) {
+    fn try_release(&self) -> bool {
         self.jobserver.ledger().home().insist();
-        let fund = self.funds.lock().pop();
-        let fund = fund.expect("`session::release_thread` without `session::acquire_thread`");
+        let Some(fund) = self.funds.lock().pop() else { return false };
         ACQUIRED.set(ACQUIRED.get().saturating_sub(1));
         self.jobserver.ledger().give(fund);
+        true
     }
 }
 
@@ -201,8 +205,8 @@ impl Loan {
     pub(crate) fn to_anybody() -> Self {
         let session = SESSION.get().filter(|_| ACQUIRED.get() > 0);
         let session = session.filter(|session| session.jobserver.ledger().home().is_here());
-        session.into_iter().for_each(Session::release);
-        Loan(session)
+        // Another thread may have released it on this one's behalf.
+        Loan(session.filter(|session| session.try_release()))
     }
 
     /// For a thread that runs on for a while before it waits.
@@ -219,8 +223,8 @@ impl Loan {
         if ACQUIRED.get() > 0
             && let Some(session) = SESSION.get()
             && Arc::ptr_eq(session.jobserver.ledger(), ledger)
+            && session.try_release()
         {
-            session.release();
             self.0 = Some(session);
         }
     }

@@ -2,7 +2,8 @@
 
 use std::mem::MaybeUninit;
 use std::ptr;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::{io, thread};
 
 use libc::{SIGHUP, SIGINT, SIGTERM, c_int};
@@ -83,11 +84,18 @@ impl Handled {
                 unclaimed.push(signal);
             }
         }
-        // First, since handlers run in the order in which they came.
-        unclaimed.iter().try_for_each(|&signal| die_if_forked(signal))?;
-        let signals = Signals::new(&unclaimed)?;
-        let ours = unclaimed.into_iter().map(|signal| Ok((signal, handler_of(signal)?)));
-        Ok(Handled { signals, ours: ours.collect::<io::Result<_>>()? })
+        // First what may fail, so that nothing is left behind then.
+        let signals = Signals::new::<_, c_int>([])?;
+        let attended = Arc::new(AtomicBool::new(false));
+        let mut ours = Vec::new();
+        for signal in unclaimed {
+            // Before the other, since handlers run in the order in which they came.
+            die_if_unattended(signal, &attended)?;
+            signals.add_signal(signal)?;
+            ours.push((signal, handler_of(signal)?));
+        }
+        attended.store(true, Ordering::Relaxed);
+        Ok(Handled { signals, ours })
     }
 
     /// Waits for the signal that ends the process.
@@ -105,15 +113,15 @@ impl Handled {
     }
 }
 
-/// A forked child has the handlers, but not the thread.
-fn die_if_forked(signal: c_int) -> io::Result<()> {
-    let home = Home::here();
+/// A forked child has the handlers, but not the thread, and until all handlers are there, nobody has it.
+fn die_if_unattended(signal: c_int, attended: &Arc<AtomicBool>) -> io::Result<()> {
+    let (home, attended) = (Home::here(), Arc::clone(attended));
     let action = move || {
-        if !home.is_here() {
+        if !home.is_here() || !attended.load(Ordering::Relaxed) {
             let _ = low_level::emulate_default_handler(signal);
         }
     };
-    // SAFETY: the action reads an atomic and makes system calls that handlers may make; it neither
+    // SAFETY: the action reads two atomics and makes system calls that handlers may make; it neither
     // allocates, locks nor panics.
     unsafe { low_level::register(signal, action) }.map(drop)
 }

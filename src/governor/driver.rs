@@ -88,9 +88,10 @@ impl Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        // Out of the state first: giving back may call other governors.
-        let purse = Purse::new(&self.governor.ledger);
-        drop(std::mem::replace(&mut self.governor.state.lock().purse, purse));
+        let empty = Purse::new(&self.governor.ledger);
+        // A statement of its own: giving back may call other governors, which must not be done under the lock.
+        let purse = std::mem::replace(&mut self.governor.state.lock().purse, empty);
+        drop(purse);
     }
 }
 

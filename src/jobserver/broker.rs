@@ -1,5 +1,6 @@
 //! The one thread of a connection that waits for tokens.
 
+use std::io;
 use std::sync::{Arc, Weak};
 use std::thread;
 
@@ -40,19 +41,20 @@ struct State {
 }
 
 impl Broker {
-    /// Makes the thread look at what is wanted.
-    pub(super) fn call(&self, ledger: &Arc<Ledger>) {
+    /// Makes the thread look at what is wanted. Fails if there is none and none can be started.
+    pub(super) fn call(&self, ledger: &Arc<Ledger>) -> io::Result<()> {
         let mut state = self.shared.state.lock();
         state.called = true;
         if state.running {
             self.shared.called.notify_one();
-            return;
+            return Ok(());
         }
         let shared = Arc::clone(&self.shared);
         let weak = Arc::downgrade(ledger);
         let thread = thread::Builder::new().name("jobserver-broker".to_owned());
-        // Without the thread the pools go on with what they hold, and the next call tries again.
-        state.running = thread.spawn(move || shared.run(&weak)).is_ok();
+        thread.spawn(move || shared.run(&weak))?;
+        state.running = true;
+        Ok(())
     }
 
     /// Ends the thread, unless it waits for a token: then after that token has gone back.

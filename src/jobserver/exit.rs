@@ -1,7 +1,6 @@
 //! Giving the tokens back when the process ends, which rayon's global pool does not notice.
 
 use std::sync::{Arc, Once, Weak};
-#[cfg(unix)]
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -12,7 +11,6 @@ use super::ledger::Ledger;
 static LEDGERS: Mutex<Vec<(u32, Weak<Ledger>)>> = Mutex::new(Vec::new());
 
 /// How long the end of the process waits for other threads that are connecting or giving back.
-#[cfg(unix)]
 const LAST_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Makes a ledger give its tokens back when `main` returns or `exit` is called.
@@ -52,16 +50,14 @@ pub(super) fn give_back_at_exit(ledger: &Arc<Ledger>) {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn give_back() {
+    // A forked child has a copy of the records, but the tokens are its parent's.
     let me = std::process::id();
-    close(&LEDGERS.lock(), me);
-}
-
-fn close(ledgers: &[(u32, Weak<Ledger>)], me: u32) {
-    for (owner, ledger) in ledgers {
-        if *owner == me
-            && let Some(ledger) = ledger.upgrade()
-        {
-            ledger.close_at_exit();
+    // Not without end: whoever exits in a signal's handler while the thread it interrupts holds the lock
+    // would wait for itself, and in a forked child a lock that was held is held for ever.
+    let Some(ledgers) = LEDGERS.try_lock_for(LAST_PATIENCE) else { return };
+    for (_, ledger) in ledgers.iter().filter(|&&(owner, _)| owner == me) {
+        if let Some(ledger) = ledger.upgrade() {
+            ledger.close_at_exit(LAST_PATIENCE);
         }
     }
 }
@@ -81,10 +77,5 @@ fn register() {}
 
 #[cfg(unix)]
 extern "C" fn at_exit() {
-    // A forked child has a copy of the records, but the tokens are its parent's.
-    let me = std::process::id();
-    // Not without end: whoever exits while it holds the lock would wait for itself.
-    if let Some(ledgers) = LEDGERS.try_lock_for(LAST_PATIENCE) {
-        close(&ledgers, me);
-    }
+    give_back();
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -108,8 +109,7 @@ impl Ledger {
 
     /// Whether no token will ever come.
     pub(crate) fn is_dry(&self) -> bool {
-        let state = self.state.lock();
-        state.closed || state.failure.is_some()
+        self.state.lock().is_dry()
     }
 
     /// Opens an account for `holder`.
@@ -170,7 +170,7 @@ impl Ledger {
     }
 
     fn try_token(&self, state: &mut State) -> Option<RawToken> {
-        if state.closed || state.failure.is_some() {
+        if state.is_dry() {
             return None;
         }
         if let Some(kept) = state.out.take_kept() {
@@ -193,33 +193,40 @@ impl Ledger {
     pub(crate) fn demand(self: &Arc<Self>, id: usize, demand: Demand) -> bool {
         let mut state = self.state.lock();
         state.book.demand(id, demand);
-        if demand.funds == 0 {
-            return false;
-        }
-        // What came back since the account's last try. It lies there only while nobody else
-        // wants it: `offer` would have passed it on.
-        let own = if demand.tokens_only { None } else { state.book.take_own() };
-        let found = match own {
-            None if self.source.is_local() || state.out.kept() > 0 => {
-                self.try_token(&mut state).map(AnyFund::Token)
-            }
-            own => own,
-        };
-        if let Some(fund) = found {
+        let mut granted = 0;
+        while granted < demand.funds
+            && let Some(fund) = self.left_over(&mut state, demand.tokens_only)
+        {
             state.book.grant(id, fund);
-            return true;
+            granted += 1;
         }
-        if demand.starving {
+        if granted == demand.funds || state.is_dry() {
+            return granted > 0;
+        }
+        if demand.starving && granted == 0 {
             // Only those who could give something up: there may be a hundred pools.
             let holds = |&(other, _): &(usize, _)| other != id && state.book.holds(other);
             let others = state.holders.iter().enumerate().filter(holds);
             others.filter_map(|(_, holder)| holder.as_ref()).for_each(|holder| holder.nudge());
         }
         drop(state);
-        if !self.source.is_local() {
-            self.broker.call(self);
+        if !self.source.is_local()
+            && let Err(error) = self.broker.call(self)
+        {
+            self.broken(error);
         }
-        false
+        granted > 0
+    }
+
+    /// A fund that came back since an account's last try. It lies there only while nobody else wants it:
+    /// else the book would have passed it on.
+    fn left_over(&self, state: &mut State, tokens_only: bool) -> Option<Fund> {
+        let own = if tokens_only { None } else { state.book.take_own() };
+        own.or_else(|| {
+            // Else the broker waits for it, after those who came before.
+            let here = self.source.is_local() || state.out.kept() > 0;
+            here.then(|| self.try_token(state)).flatten().map(AnyFund::Token)
+        })
     }
 
     /// Takes what was granted to an account.
@@ -264,8 +271,10 @@ impl Ledger {
             return;
         };
         state.out.keep(byte);
-        if self.write_kept(state).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
-            self.broker.call(self);
+        if self.write_kept(state).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+            && let Err(error) = self.broker.call(self)
+        {
+            state.fail("wait for room in", error);
         }
     }
 
@@ -288,8 +297,14 @@ impl Ledger {
     }
 
     /// Gives everything back because the process ends; nothing is taken from now on.
-    pub(super) fn close_at_exit(&self) {
-        let mut state = self.state.lock();
+    ///
+    /// Not if the state is held for so long: by a thread that a signal has interrupted, whose handler
+    /// exits, it is held for ever.
+    pub(super) fn close_at_exit(&self, patience: Duration) {
+        if !self.home.is_here() {
+            return;
+        }
+        let Some(mut state) = self.state.try_lock_for(patience) else { return };
         state.closed = true;
         // First, or what is given back may be announced to our own broker.
         let announced = self.source.leave();
@@ -307,7 +322,7 @@ impl Ledger {
     /// What the broker is to do.
     pub(super) fn errand(&self) -> Errand {
         let state = self.state.lock();
-        if state.closed || state.failure.is_some() {
+        if state.is_dry() {
             Errand::Nothing
         } else if state.out.kept() > 0 {
             Errand::Return
@@ -380,6 +395,10 @@ impl Ledger {
 }
 
 impl State {
+    fn is_dry(&self) -> bool {
+        self.closed || self.failure.is_some()
+    }
+
     /// Only the first failure is kept: the others follow from it.
     fn fail(&mut self, operation: &'static str, error: io::Error) {
         if self.failure.is_none() {

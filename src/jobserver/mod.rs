@@ -193,7 +193,9 @@ impl Jobserver {
     /// Waits for a token, for a thread outside any pool.
     ///
     /// The thread that started the program runs on the own slot and needs none. Once the connection
-    /// has [failed](Jobserver::failure), the own slot stands in for a token when no pool uses it.
+    /// has [failed](Jobserver::failure), the own slot stands in for a token as soon as no job of a pool
+    /// needs it. Where there are no tokens, as in `make -j1`, none ever comes; the
+    /// [session](crate::session)'s threads take turns on the own slot instead.
     ///
     /// # Panics
     ///
@@ -207,6 +209,9 @@ impl Jobserver {
     }
 
     /// A token, if one is to be had without waiting.
+    ///
+    /// Off Linux, `None` where the system has tokens had by waiting only: on Windows, and with
+    /// inherited descriptors that it does not let be opened again.
     ///
     /// # Panics
     ///
@@ -319,5 +324,5 @@ fn open(meaning: Meaning) -> Result<Source, Cause> {
 fn open(_meaning: Meaning) -> Result<Source, Cause> {
     // SAFETY: off Unix a jobserver is a named object, and no descriptor number is trusted.
     let found = unsafe { jobserver::Client::from_env_ext(true) };
-    found.client.map(Source::Client).map_err(|error| Cause::Text(error.to_string()))
+    found.client.map(Source::client).map_err(|error| Cause::Text(error.to_string()))
 }

@@ -74,7 +74,8 @@ impl Pipe {
 
     /// Makes a jobserver for `limit` tokens, with `tokens` of them in it.
     pub(super) fn create(tokens: usize, limit: usize, byte: u8) -> io::Result<Self> {
-        let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+        let (read, write) = io::pipe()?;
+        let (read, write) = (OwnedFd::from(read), OwnedFd::from(write));
         room::make(&write, limit)?;
         let (input, output) = (read.as_raw_fd(), write.as_raw_fd());
         let pipe = Self::over(input, output, Address::Own(Arc::new(read), Arc::new(write)))?;
@@ -85,9 +86,11 @@ impl Pipe {
 
     /// Connects to the pipe behind two descriptors that somebody in this process owns, if it can
     /// be opened again.
-    pub(super) fn reopened(read: RawFd, write: RawFd) -> io::Result<Self> {
-        let (input, write_end) = Self::reopen(read, write)?;
-        Ok(Pipe { input, write: write_end, address: Address::Inherited(read, write) })
+    pub(super) fn reopened(read: RawFd, write: RawFd) -> Option<Self> {
+        // Whoever has connections of its own may have closed these, and others have their numbers.
+        opening::check_ends(read, write).ok()?;
+        let (input, write_end) = Self::reopen(read, write).ok()?;
+        Some(Pipe { input, write: write_end, address: Address::Inherited(read, write) })
     }
 
     /// Opens two ends again, or shares their descriptions where the system cannot do that.

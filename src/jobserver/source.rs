@@ -55,11 +55,14 @@ pub(crate) struct Host {
 #[derive(Debug)]
 pub(crate) struct Local {
     /// All tokens, held ones too.
-    #[cfg_attr(not(unix), expect(dead_code, reason = "a semaphore has room for all"))]
     limit: usize,
     free: Mutex<usize>,
     /// Set once the budget is shared; the tokens lie there from then on.
     shared: OnceLock<Box<Source>>,
+    /// In place of what was held when the budget was shared: a semaphore takes back what it gave, and
+    /// nothing else.
+    #[cfg(not(unix))]
+    proxies: Mutex<Vec<Acquired>>,
 }
 
 /// How long the end of the process waits for room in a pipe. It holds as many tokens as there were
@@ -82,7 +85,13 @@ impl Source {
     }
 
     pub(crate) fn local(limit: usize) -> Self {
-        Source::Local(Local { limit, free: Mutex::new(limit), shared: OnceLock::new() })
+        Source::Local(Local {
+            limit,
+            free: Mutex::new(limit),
+            shared: OnceLock::new(),
+            #[cfg(not(unix))]
+            proxies: Mutex::default(),
+        })
     }
 
     /// Whether the tokens lie in this process, so that nobody else can take or bring any.
@@ -162,6 +171,8 @@ impl Source {
             (Source::Local(local), token) => {
                 let mut free = local.free.lock();
                 match local.shared.get() {
+                    #[cfg(not(unix))]
+                    Some(_) if token.byte().is_some() => drop(local.proxies.lock().pop()),
                     Some(shared) => shared.put(token)?,
                     None => *free += 1,
                 }
@@ -243,7 +254,7 @@ fn reopen(client: &Client) -> Option<Pipe> {
         value.map(ToOwned::to_owned)
     };
     match environment::find(told)?.meaning {
-        Meaning::Descriptors(read, write) => Pipe::reopened(read, write).ok(),
+        Meaning::Descriptors(read, write) => Pipe::reopened(read, write),
         Meaning::Fifo(path) => Pipe::from_fifo(&path).ok(),
         Meaning::Named(_) | Meaning::Off | Meaning::Alone => None,
     }
@@ -259,7 +270,13 @@ impl Local {
         #[cfg(unix)]
         let source = Source::Pipe(Pipe::create(*free, self.limit, LOCAL_BYTE)?);
         #[cfg(not(unix))]
-        let source = Source::client(Client::new(*free)?);
+        let source = {
+            let client = Client::new(self.limit)?;
+            // Nobody else knows of it yet, so that none of these waits.
+            let held = (*free..self.limit).map(|_| client.acquire()).collect::<io::Result<_>>()?;
+            *self.proxies.lock() = held;
+            Source::client(client)
+        };
         *free = 0;
         Ok(self.shared.get_or_init(|| Box::new(source)))
     }

@@ -4,14 +4,16 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 use super::pipe::Pipe;
-use super::{Jobserver, Source};
+use super::{Demand, Holder, Jobserver, Source};
 use crate::ThreadPoolBuilder;
 
 struct Fifo {
@@ -47,13 +49,24 @@ impl Fifo {
     /// The next byte that nobody else has a use for.
     fn wait(&self) -> u8 {
         let mut byte = [0];
-        loop {
-            match (&self.end).read(&mut byte) {
-                Ok(1) => return byte[0],
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::yield_now(),
-                other => panic!("the other end is open: {other:?}"),
-            }
-        }
+        eventually(|| match (&self.end).read(&mut byte) {
+            Ok(1) => true,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
+            other => panic!("the other end is open: {other:?}"),
+        });
+        byte[0]
+    }
+}
+
+/// Longer than anything takes.
+const WATCHDOG: Duration = Duration::from_secs(60);
+
+/// Waits until it holds, and fails if it never does.
+fn eventually(mut holds: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !holds() {
+        assert!(begin.elapsed() < WATCHDOG, "it never comes");
+        thread::yield_now();
     }
 }
 
@@ -75,9 +88,7 @@ fn a_full_pipe_blocks_nobody_and_loses_nothing() {
     drop(again);
 
     assert_eq!(fifo.read(room), vec![b'-'; room]);
-    while jobserver.held() > 0 {
-        thread::yield_now();
-    }
+    eventually(|| jobserver.held() == 0);
     assert_eq!(fifo.read(3), b"abc");
     assert!(jobserver.failure().is_none(), "a full pipe is no broken one");
 }
@@ -95,6 +106,37 @@ fn a_request_that_is_withdrawn_takes_nothing_for_good() {
         // The pool may have been about to take it, and then brings it back.
         assert_eq!(fifo.wait(), round);
         assert_eq!(jobserver.held(), 0, "there was one");
+    }
+}
+
+/// Counts how often something was granted.
+#[derive(Default)]
+struct Counted(AtomicUsize);
+
+impl Holder for Counted {
+    fn granted(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn nudge(&self) {}
+}
+
+#[test]
+fn all_that_is_left_over_is_had_at_once_and_the_rest_is_waited_for() {
+    let fifo = Fifo::new(b"");
+    let jobservers = [(Jobserver::new(2), 3), (fifo.connect(), 1)];
+    for (jobserver, at_once) in jobservers {
+        let (ledger, counted) = (jobserver.ledger(), Arc::new(Counted::default()));
+        let holder: Arc<dyn Holder> = Arc::clone(&counted) as _;
+        let account = ledger.open(&holder);
+        // As if it had all come back between the holder's last try and now.
+        assert!(ledger.demand(account, Demand { funds: 4, ..Demand::default() }));
+        assert_eq!(ledger.collect(account).len(), at_once, "the own slot, and what lies here");
+        if at_once == 1 {
+            (&fifo.end).write_all(b"a").expect("there is room");
+            eventually(|| counted.0.load(Ordering::SeqCst) > 0);
+            assert_eq!(ledger.collect(account).len(), 1, "a token that came later");
+        }
     }
 }
 
@@ -133,7 +175,7 @@ fn a_connection_that_fails_is_reported_and_work_goes_on() {
     }
     drop(server);
     // On the own slot, one after the other.
-    (0..2).for_each(|_| receiver.recv().expect("nobody waits for ever"));
+    (0..2).for_each(|_| receiver.recv_timeout(WATCHDOG).expect("nobody waits for ever"));
 
     let failure = jobserver.failure().expect("it was noticed");
     let cause = std::error::Error::source(&*failure).expect("the system's error");
@@ -164,8 +206,6 @@ fn a_hosts_client_is_left_as_it_is_and_shared_exactly() {
     drop((hosts, outside));
     pools.iter().for_each(|pool| assert_eq!(pool.install(|| rayon::join(|| 1, || 2)), (1, 2)));
     drop(pools);
-    while client.available().expect("a pipe") < 3 {
-        thread::yield_now();
-    }
+    eventually(|| client.available().expect("a pipe") == 3);
     assert_eq!(jobserver.held(), 0);
 }

@@ -91,20 +91,21 @@ impl fmt::Debug for Token {
     }
 }
 
-/// Blocks until there is what is `wanted`; once no token will ever come, the own slot will do.
+/// Blocks until there is what is `wanted`; once no token will ever come, the own slot will do, and whoever has
+/// it without need makes way.
 pub(crate) fn wait_for_fund(ledger: &Arc<Ledger>, wanted: Demand) -> Fund {
     let parker = Parker::new();
     let holder: Arc<dyn Holder> = Arc::new(Waiter { unparker: parker.unparker().clone() });
     let account = ledger.open(&holder);
     ledger.demand(account, wanted);
-    let mut tokens_only = wanted.tokens_only;
+    let mut dry = false;
     let fund = loop {
         if let Some(fund) = ledger.collect(account).pop() {
             break fund;
         }
-        if tokens_only && ledger.is_dry() {
-            tokens_only = false;
-            ledger.demand(account, Demand { tokens_only, ..wanted });
+        if !dry && ledger.is_dry() {
+            dry = true;
+            ledger.demand(account, Demand { starving: true, tokens_only: false, ..wanted });
         } else {
             parker.park();
         }

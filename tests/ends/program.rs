@@ -10,6 +10,7 @@ use std::{env, thread};
 
 use rayon::prelude::*;
 use rayon_jobserver::{Jobserver, ThreadPool, ThreadPoolBuilder};
+use rustix::process::{Resource, Rlimit, setrlimit};
 
 /// Tells the program which of [`Ending`]s is to be its own.
 pub(crate) const ENDING: &str = "RAYON_JOBSERVER_TEST_ENDING";
@@ -23,6 +24,10 @@ pub(crate) enum Ending {
     Exit,
     ExitInJob,
     PanicInMain,
+    /// The same with the global pool, which never ends.
+    GlobalReturn,
+    GlobalExit,
+    GlobalPanicInMain,
     PanicInWorker,
     PanicCaught,
     PanicInSpawned,
@@ -37,16 +42,21 @@ pub(crate) enum Ending {
     Signalled,
     /// The same again, while tokens come and go.
     SignalledAtWork,
+    /// The same, where the call has failed.
+    SignalledUnattended,
     /// A short program that computes, and ends when it has done so.
     Done,
 }
 
 impl Ending {
-    pub(crate) const ALL: [Ending; 16] = [
+    pub(crate) const ALL: [Ending; 20] = [
         Ending::Return,
         Ending::Exit,
         Ending::ExitInJob,
         Ending::PanicInMain,
+        Ending::GlobalReturn,
+        Ending::GlobalExit,
+        Ending::GlobalPanicInMain,
         Ending::PanicInWorker,
         Ending::PanicCaught,
         Ending::PanicInSpawned,
@@ -58,6 +68,7 @@ impl Ending {
         Ending::Killed,
         Ending::Signalled,
         Ending::SignalledAtWork,
+        Ending::SignalledUnattended,
         Ending::Done,
     ];
 
@@ -99,6 +110,13 @@ pub(crate) fn run(ending: Ending) -> ExitCode {
             reported.recv().expect("the handler reports");
         }
         Ending::SignalledAtWork => come_and_go(),
+        Ending::SignalledUnattended => fail_to_attend(),
+        beside @ (Ending::GlobalReturn | Ending::GlobalExit | Ending::GlobalPanicInMain) => {
+            builder().build_global().expect("there is none yet");
+            (0..tokens() + 2).for_each(|_| rayon::spawn(work));
+            wait_until_all_are_held();
+            end_beside_workers(beside);
+        }
         beside => {
             let _pool = all_busy();
             end_beside_workers(beside);
@@ -110,8 +128,8 @@ pub(crate) fn run(ending: Ending) -> ExitCode {
 /// Ends the program on its main thread.
 fn end_beside_workers(ending: Ending) {
     match ending {
-        Ending::Exit => process::exit(CODE.into()),
-        Ending::PanicInMain => panic!("in main"),
+        Ending::Exit | Ending::GlobalExit => process::exit(CODE.into()),
+        Ending::PanicInMain | Ending::GlobalPanicInMain => panic!("in main"),
         Ending::Exec => exec(),
         Ending::Abort => process::abort(),
         Ending::Killed => await_signal(),
@@ -218,14 +236,30 @@ fn come_and_go() {
     }
 }
 
+/// Asks for signals to be attended to where that needs a descriptor more than there are.
+fn fail_to_attend() {
+    as_in_a_terminal();
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    setrlimit(Resource::Nofile, none).expect("one may always have less");
+    #[cfg(feature = "signals")]
+    for _ in 0..2 {
+        rayon_jobserver::give_back_on_signals().expect_err("there is no descriptor left");
+    }
+    await_signal();
+}
+
 fn give_back_on_signals() {
-    // Under `nohup`, or in the background of a script, some are ignored, and would be left so.
+    as_in_a_terminal();
+    #[cfg(feature = "signals")]
+    rayon_jobserver::give_back_on_signals().expect("a thread and a few handlers");
+}
+
+/// Under `nohup`, or in the background of a script, some signals are ignored, and would be left so.
+fn as_in_a_terminal() {
     for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGTERM] {
         // SAFETY: the default action needs no handler, and no other thread sets one.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
-    #[cfg(feature = "signals")]
-    rayon_jobserver::give_back_on_signals().expect("a thread and a few handlers");
 }
 
 /// What a small tool may do with rayon.

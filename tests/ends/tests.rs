@@ -19,6 +19,8 @@ pub(crate) const ALL: &[(&str, fn())] = &[
     ("short_processes_give_all_tokens_back", short_processes_give_all_tokens_back),
     #[cfg(feature = "signals")]
     ("signals_give_all_tokens_back_and_kill", signals_give_all_tokens_back_and_kill),
+    #[cfg(feature = "signals")]
+    ("signals_kill_where_nobody_can_attend_to_them", signals_kill_where_nobody_can_attend_to_them),
 ];
 
 /// How often each end is tried.
@@ -93,6 +95,9 @@ fn every_end_gives_all_tokens_back() {
         (Ending::Exit, Some(program::CODE)),
         (Ending::ExitInJob, Some(program::CODE)),
         (Ending::PanicInMain, Some(101)),
+        (Ending::GlobalReturn, Some(program::CODE)),
+        (Ending::GlobalExit, Some(program::CODE)),
+        (Ending::GlobalPanicInMain, Some(101)),
         (Ending::PanicInWorker, Some(101)),
         (Ending::PanicCaught, Some(program::CODE)),
         (Ending::PanicHandled, Some(program::CODE)),
@@ -181,4 +186,16 @@ fn signals_give_all_tokens_back_and_kill() {
         }
         assert_eq!(referee.verdict(), Ok(()), "{signal:?}, round {round}");
     });
+}
+
+#[cfg(feature = "signals")]
+fn signals_kill_where_nobody_can_attend_to_them() {
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+        let referee = Referee::new(Kind::of(0), 1, 0);
+        let mut child = start(Ending::SignalledUnattended, &referee, 1);
+        wait_until_ready(&mut child);
+        kill_process(Pid::from_child(&child), signal).expect("it is there");
+        let status = end_of(child);
+        assert!(killed_by(signal)(status), "{signal:?}: {status}");
+    }
 }

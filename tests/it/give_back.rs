@@ -57,3 +57,20 @@ fn a_jobserver_connected_later_works() {
         assert!(Jobserver::new(1).try_acquire().is_some());
     });
 }
+
+#[test]
+fn a_thread_gets_the_own_slot_of_an_idle_global_pool() {
+    in_own_process("give_back::a_thread_gets_the_own_slot_of_an_idle_global_pool", &[], || {
+        let jobserver = Jobserver::new(1);
+        let builder = ThreadPoolBuilder::new().num_threads(4).jobserver(jobserver.clone());
+        builder.build_global().expect("there is none yet");
+        assert_eq!(rayon::join(|| 1, || 2), (1, 2));
+        rayon_jobserver::give_back();
+        must_end("a thread's turn, and then a bare call", move || {
+            for _ in 0..5 {
+                drop(jobserver.acquire());
+                assert_eq!(rayon::join(|| 1, || 2), (1, 2));
+            }
+        });
+    });
+}

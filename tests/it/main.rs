@@ -6,10 +6,13 @@ mod budget;
 mod fork;
 mod give_back;
 mod mirror;
+mod monitor;
 mod pools;
 mod process;
 mod random;
 mod rest;
+#[cfg(target_os = "linux")]
+mod scarce;
 mod session;
 mod share;
 #[cfg(all(target_os = "linux", feature = "signals"))]

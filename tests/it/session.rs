@@ -142,6 +142,17 @@ fn the_thread_that_waits_for_a_pool_lends_it_its_slot() {
 }
 
 #[test]
+fn a_thread_whose_slot_another_released_has_nothing_to_lend() {
+    let test = "session::a_thread_whose_slot_another_released_has_nothing_to_lend";
+    in_session(test, &ALONE, || {
+        thread::spawn(session::release_thread).join().expect("one thread counts as running");
+        assert_eq!(pool().install(|| 1), 1);
+        assert_eq!(rayon_jobserver::blocking(|| 2), 2);
+        assert!(panic_of(session::release_thread).contains("without"), "none counts as running");
+    });
+}
+
+#[test]
 fn the_global_pool_has_the_slot_of_the_thread_that_waits_for_it() {
     let test = "session::the_global_pool_has_the_slot_of_the_thread_that_waits_for_it";
     in_session(test, &ALONE, || {
