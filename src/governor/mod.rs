@@ -290,12 +290,13 @@ impl Attendant for Governor {
         if let Some(hook) = &self.start_hook {
             hook(index);
         }
+        // Before it parks: in a turn it runs jobs already, and they may block. After the program's own handler,
+        // when it has nothing yet that it could give up.
+        blocking::settle(Arc::downgrade(&self), index);
         let verdict = self.step(|policy, now, _, _| policy.started(now, index));
         if verdict == Verdict::Park {
             self.park(index);
         }
-        // Only now: before, the worker has nothing that it could give up.
-        blocking::settle(Arc::downgrade(&self), index);
     }
 
     fn probe_taken(&self, depth: Option<usize>) {

@@ -411,7 +411,7 @@ impl Policy {
     fn floor(&self) -> usize {
         let needed = self.anchored
             || self.engaged > 0
-            || self.sweep.turning > 0
+            || self.sweep.in_turn.is_some()
             || self.waiting
             || self.roster.any_nested()
             || self.absences.any()
@@ -458,7 +458,7 @@ impl Policy {
 
     /// Whether all that is left of the pool is one worker that must not be parked.
     fn keeps_watch(&self) -> bool {
-        self.admitted == 1 && self.sweep.turning == 0 && self.floor() == 1
+        self.admitted == 1 && self.sweep.in_turn.is_none() && self.floor() == 1
     }
 
     /// Notes activity: nothing that was parked before has seen what it may have brought.

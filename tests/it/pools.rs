@@ -1,13 +1,13 @@
 //! Several pools on one jobserver.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Barrier, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use rayon::prelude::*;
-use rayon_jobserver::{Jobserver, ThreadPool, ThreadPoolBuilder};
+use rayon_jobserver::{BroadcastContext, Jobserver, ThreadPool, ThreadPoolBuilder, blocking};
 
 use crate::support::{Gauge, eventually, must_end, virtual_core};
 
@@ -159,6 +159,49 @@ fn broadcasts_among_pools_finish() {
             assert_eq!(b.install(inner), 3);
             assert_eq!(a.install(inner), 3);
             settled(&gauge, &jobserver, tokens, &[&a, &b]);
+        });
+    }
+}
+
+#[test]
+fn broadcasts_within_broadcasts_of_one_pool_finish() {
+    for tokens in [0, 1, 3] {
+        for workers in [1, 2, 3, 5] {
+            must_end(&format!("{workers} workers, {tokens} tokens"), move || {
+                let (gauge, jobserver) = (Gauge::default(), Jobserver::new(tokens));
+                let pool = pool_on(&jobserver, workers);
+                for _ in 0..5 {
+                    let inner = |_: BroadcastContext<'_>| {
+                        rayon::broadcast(|_| gauge.leaf(std::thread::yield_now)).len()
+                    };
+                    assert_eq!(pool.broadcast(inner), vec![workers; workers]);
+                }
+                settled(&gauge, &jobserver, tokens, &[&pool]);
+            });
+        }
+    }
+}
+
+#[test]
+fn a_copy_that_blocks_in_its_turn_lets_the_others_run() {
+    for tokens in [0, 2] {
+        must_end(&format!("a broadcast whose copies wait, {tokens} tokens"), move || {
+            let jobserver = Jobserver::new(tokens);
+            for sender in 0..3 {
+                let pool = pool_on(&jobserver, 3);
+                let (send, receive) = mpsc::channel();
+                let receive = Mutex::new(receive);
+                // A fresh pool: its workers run their copies before they were ever admitted to work.
+                let copies = pool.broadcast(|copy| {
+                    if copy.index() == sender {
+                        send.send(sender).expect("somebody waits");
+                    } else if copy.index() == (sender + 1) % 3 {
+                        let wait = || receive.lock().expect("nobody panics").recv();
+                        assert_eq!(blocking(wait), Ok(sender));
+                    }
+                });
+                assert_eq!(copies.len(), 3);
+            }
         });
     }
 }

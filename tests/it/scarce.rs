@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fs;
 use std::io;
 use std::sync::mpsc;
+use std::thread;
 
 use rayon_jobserver::{Jobserver, ThreadPoolBuilder};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -21,6 +22,8 @@ fn refuse_threads() {
     let size = pages.parse::<u64>().expect("a number of pages") * rustix::param::page_size() as u64;
     let limit = Rlimit { current: Some(size + STACK / 4), ..getrlimit(Resource::As) };
     setrlimit(Resource::As, limit).expect("one may always have less");
+    // Should there be room for one all the same, since another has ended meanwhile.
+    while thread::Builder::new().spawn(thread::park).is_ok() {}
 }
 
 #[test]

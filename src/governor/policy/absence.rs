@@ -154,6 +154,7 @@ impl Policy {
             return;
         }
         self.tally.absences += 1;
+        self.end_turn_of(now, worker);
         if self.absences.set(worker, Presence::Away) == Presence::Here {
             self.roster.step(worker);
             self.free(now, out);
@@ -252,6 +253,7 @@ impl Policy {
     fn lend(&mut self, now: Nanos, worker: usize, out: &mut Orders) {
         if self.roster.len() > 0 || self.absences.queued() > 0 || self.rival {
             self.tally.lendings += 1;
+            self.end_turn_of(now, worker);
             self.absences.set(worker, Presence::Lent);
             self.roster.step(worker);
             self.free(now, out);

@@ -147,7 +147,7 @@ impl Policy {
         if self.ended || self.lease.stage != Stage::Called || !admitted {
             return Verdict::Stay;
         }
-        if self.admitted < 2 || self.sweep.turning > 0 {
+        if self.admitted < 2 || self.sweep.in_turn.is_some() {
             self.lease.wait(now, self.funds);
             return Verdict::Stay;
         }

@@ -21,6 +21,7 @@ impl Policy {
         if self.ended || self.admitted == 0 {
             return Verdict::Stay;
         }
+        self.end_turn_of(now, worker);
         self.waiting = nested;
         self.doubtful = false;
         let (judged, worked) = self.learn_from(now, sighting);

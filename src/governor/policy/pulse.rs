@@ -128,7 +128,7 @@ impl Policy {
     pub(super) fn pulse_due(&self) -> Option<Nanos> {
         let silent = self.is_silent() && !self.draining;
         let spare = self.phase == Phase::Slack && self.admitted > self.floor();
-        let settled = self.sweep.turning == 0 && self.waking == 0;
+        let settled = self.sweep.in_turn.is_none() && self.waking == 0;
         (silent && spare && settled).then_some(self.pulse.at)
     }
 

@@ -53,7 +53,9 @@ impl Policy {
             consider(patrol);
             return Some(at);
         }
-        if self.sweep.turning == 0 && self.roster.any_stale(self.epoch) {
+        if let Some(until) = self.turn_until() {
+            consider(until);
+        } else if self.roster.any_stale(self.epoch) {
             consider(self.sweep_at());
         }
         if let Some(resweep) = self.next_resweep() {
@@ -90,6 +92,7 @@ impl Policy {
 
     /// What a slack pool does when its time has come.
     pub(super) fn tend(&mut self, now: Nanos, market: Market, ran: Ran, out: &mut Orders) {
+        self.end_long_turn(now);
         self.plan_resweep(now);
         let grows = self.grow_by_pulse(now, market, out);
         let listens = self.listens(now, market);

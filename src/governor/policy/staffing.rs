@@ -35,6 +35,7 @@ impl Policy {
     }
 
     pub(super) fn park(&mut self, now: Nanos, worker: usize, nested: bool) {
+        self.end_turn_of(now, worker);
         if nested {
             self.roster.park_nested(worker, now);
         } else {

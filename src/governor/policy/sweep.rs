@@ -16,10 +16,9 @@ pub(super) struct Sweep {
     /// When the last one began, and whether it has found nothing.
     at: Nanos,
     barren: bool,
-    /// Turns under way.
-    pub(super) turning: usize,
-    /// Who has the turn.
+    /// Who has a turn, and since when.
     pub(super) in_turn: Option<usize>,
+    in_turn_since: Nanos,
     /// The next one is a single turn, of the worker parked longest.
     pub(super) rotate: bool,
     /// A broadcast was announced, or may have been what a lookout ran: sweep without waiting.
@@ -38,19 +37,25 @@ impl Policy {
         ran: bool,
         out: &mut Orders,
     ) -> Verdict {
-        debug_assert!(self.sweep.turning > 0, "a turn ended that never began");
-        self.sweep.turning -= 1;
-        self.sweep.in_turn = None;
+        let in_turn = self.sweep.in_turn == Some(worker);
+        if in_turn {
+            self.sweep.in_turn = None;
+        }
         if self.ended {
             return Verdict::Stay;
         }
         if self.strays(now, worker, false, out) {
-            self.forget_offer(now);
+            if in_turn {
+                self.forget_offer(now);
+            }
             return Verdict::Park;
         }
         if ran {
             self.sweep.barren = false;
             self.touch(now);
+        }
+        if !in_turn {
+            return Verdict::Stay;
         }
         if self.absences.queued() > 0 {
             self.forget_offer(now);
@@ -104,7 +109,7 @@ impl Policy {
         let more = unfinished || (self.anchored && next <= most);
         let beyond = Nanos::from(next.saturating_sub(most));
         let pause = (self.knobs.sweep << next.min(most)) * (beyond + 1);
-        let possible = self.sweep.turning == 0 && self.roster.len() > 0;
+        let possible = self.sweep.in_turn.is_none() && self.roster.len() > 0;
         (more && possible).then(|| self.slack_since + pause)
     }
 
@@ -138,7 +143,7 @@ impl Policy {
     pub(super) fn sweep_is_due(&self, now: Nanos) -> bool {
         let stale = self.roster.any_stale(self.epoch);
         let soon = self.sweep.announced || now >= self.sweep_at();
-        self.sweep.turning == 0 && (self.sweep.rotate || (stale && soon))
+        self.sweep.in_turn.is_none() && (self.sweep.rotate || (stale && soon))
     }
 
     /// Parks an idle worker and lets every parked one look at its own queues, one after another
@@ -173,10 +178,35 @@ impl Policy {
         self.turn(now, first, out);
     }
 
+    /// Whoever waits in its turn, for other jobs or in the program, has found more there than is run in passing.
+    /// It is a worker like any other from then on: those it waits for may need a turn themselves.
+    pub(super) fn end_turn_of(&mut self, now: Nanos, worker: usize) {
+        if self.sweep.in_turn == Some(worker) {
+            self.sweep.in_turn = None;
+            self.forget_offer(now);
+        }
+    }
+
+    /// When a turn is too long to be one, while nobody but this worker is known to be busy.
+    pub(super) fn turn_until(&self) -> Option<Nanos> {
+        let (_, longest) = self.knobs.look;
+        self.sweep.in_turn.map(|_| self.sweep.in_turn_since + longest)
+    }
+
+    /// The same for one that computes on and on: nobody would keep watch meanwhile.
+    pub(super) fn end_long_turn(&mut self, now: Nanos) {
+        if self.turn_until().is_some_and(|at| at <= now)
+            && let Some(worker) = self.sweep.in_turn
+        {
+            self.end_turn_of(now, worker);
+            self.watch_from(now);
+        }
+    }
+
     fn turn(&mut self, now: Nanos, worker: usize, out: &mut Orders) {
         self.tally.turns += 1;
-        self.sweep.turning += 1;
         self.sweep.in_turn = Some(worker);
+        self.sweep.in_turn_since = now;
         // A turn takes a few microseconds, once its worker is awake, unless there was work: then more workers may be
         // of use.
         self.looks.probe_at = Some(now + 4 * self.maturity.tau());
