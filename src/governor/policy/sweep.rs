@@ -187,6 +187,11 @@ impl Policy {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn in_turn(&self, worker: usize) -> bool {
+        self.sweep.in_turn == Some(worker)
+    }
+
     /// When a turn is too long to be one, while nobody but this worker is known to be busy.
     pub(super) fn turn_until(&self) -> Option<Nanos> {
         let (_, longest) = self.knobs.look;

@@ -186,7 +186,8 @@ fn a_busy_pool_offers_a_token_and_fetches_it_back_if_nobody_takes_it() {
     story.resumed();
     let pause = offers(&mut story);
     assert_eq!(call(&mut story, 2).0, Verdict::Park);
-    let turned = |policy: &mut Policy, now, out: &mut _| policy.turned(now, DRY, 3, false, out);
+    let next = story.policy.sweep.in_turn.expect("the parked one has a turn first");
+    let turned = |policy: &mut Policy, now, out: &mut _| policy.turned(now, DRY, next, false, out);
     assert_eq!(story.tell(turned).0, Verdict::Park);
     story.funds -= 1;
     story.beat(DRY, Ran::No);

@@ -10,6 +10,9 @@ use super::world::World;
 use crate::governor::policy::{Judged, Orders, Policy, Sighting, Verdict, Wake};
 use crate::jobserver::Market;
 
+/// The event of a turn's end, at which its frame goes.
+const TURNED: &str = "turned";
+
 impl World {
     /// Tells a policy of an event and does what it orders.
     pub(super) fn tell<R: Debug>(
@@ -41,6 +44,7 @@ impl World {
         let mut orders = Orders::default();
         let home = &mut self.pools[pool];
         let verdict = event(&mut home.policy, now, market, &mut orders);
+        let turned = name == TURNED;
         self.trace(pool, &(name, worker, verdict), &orders);
         let home = &mut self.pools[pool];
         let me = &mut home.workers[worker];
@@ -48,7 +52,7 @@ impl World {
         home.admitted -= usize::from(me.funded);
         home.admitted += usize::from(funded);
         me.funded = funded;
-        if matches!(me.stack.last(), Some(Frame::Turn { .. })) {
+        if turned {
             me.stack.pop();
             if funded {
                 me.record.begin(me.usage(now, true));
@@ -146,7 +150,7 @@ impl World {
     /// A worker has come to its copy of the governor's call.
     pub(super) fn summon(&mut self, pool: usize, worker: usize) {
         let nested = self.seems_nested(pool, worker);
-        if matches!(self.pools[pool].workers[worker].stack.last(), Some(Frame::Turn { .. })) {
+        if self.pools[pool].policy.in_turn(worker) {
             let verdict = self.tell(pool, "called in its turn", |policy, now, _, orders| {
                 policy.called_to_offer(now, worker, nested, orders)
             });
@@ -210,7 +214,7 @@ impl World {
             return self.execute(pool, worker, job);
         }
         let ran = *ran;
-        self.rule(pool, worker, "turned", |policy, now, market, orders| {
+        self.rule(pool, worker, TURNED, |policy, now, market, orders| {
             policy.turned(now, market, worker, ran, orders)
         });
     }
