@@ -399,7 +399,8 @@ impl<S: Spawn> ThreadPoolBuilder<S> {
     /// # Errors
     ///
     /// As [`build`](ThreadPoolBuilder::build), and if rayon's global pool exists already: by an
-    /// earlier call, or because rayon has been used before.
+    /// earlier call, or because rayon has been used before. If it is the governor's thread that could
+    /// not be started, rayon's pool exists from now on, and runs as wide as it is, without tokens.
     pub fn build_global(self) -> Result<(), BuildError> {
         let (builder, parts, spawn) = self.into_parts(true)?;
         parts.prepared(|| spawn.build_global(builder))?;
@@ -432,7 +433,10 @@ impl Parts {
         } else if self.anchored {
             governor.anchor();
         }
-        Ok(build().inspect_err(|_| governor.abandon())?)
+        let mut unbuilt = Unbuilt(Some(governor));
+        let built = build()?;
+        unbuilt.0 = None;
+        Ok(built)
     }
 
     /// Starts the governor's thread.
@@ -445,6 +449,16 @@ impl Parts {
             BuildError::thread(error)
         })?;
         Ok((governor, self.jobserver))
+    }
+}
+
+/// Lets the threads go that have started for a pool that is not built: an error or a panic of the program's own
+/// functions has come between. They would wait for ever.
+struct Unbuilt<'a>(Option<&'a Arc<Governor>>);
+
+impl Drop for Unbuilt<'_> {
+    fn drop(&mut self) {
+        self.0.into_iter().for_each(|governor| governor.abandon());
     }
 }
 

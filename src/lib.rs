@@ -87,7 +87,7 @@
 //! | [`spawn`], [`spawn_fifo`] | nothing: they return at once | |
 //! | [`broadcast`], [`spawn_broadcast`] | the copies may run one after the other; copies that wait for each other may wait for ever | with fewer tokens than workers, those that have run make way |
 //! | [`yield_now`] | may say `Yield::Executed` where nothing of the program was run | a probe of the governor's may have been |
-//! | [`yield_local`] | nothing | |
+//! | [`yield_local`] | the same | a call to offer a token may have been |
 //! | [`current_num_threads`] | it is the cap, not what runs now | the number of tokens changes all the time; see [`Stats::admitted`] |
 //! | [`current_thread_index`], [`current_thread_has_pending_tasks`] | nothing | |
 //! | drop | nothing: it returns at once, and what was spawned still runs | |

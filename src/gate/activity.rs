@@ -189,7 +189,9 @@ mod system {
             return None;
         }
         // SAFETY: the call has succeeded, and fills in the whole structure.
-        Some(unsafe { usage.assume_init() }.ru_nvcsw)
+        let usage = unsafe { usage.assume_init() };
+        #[allow(clippy::unnecessary_cast, reason = "it is narrower on systems of 32 bits")]
+        Some(usage.ru_nvcsw as i64)
     }
 }
 

@@ -7,8 +7,11 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use rayon_jobserver::{Jobserver, ThreadPoolBuilder};
+
 use super::{both, said};
 use crate::process::{in_own_process, parallelism};
+use crate::support::must_end;
 
 #[test]
 fn num_threads_is_what_was_asked_for() {
@@ -251,4 +254,21 @@ fn breadth_first_runs_a_workers_own_jobs_in_order() {
         log.into_inner().unwrap()
     });
     assert_eq!(order, (0..20).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_panic_while_the_threads_are_made_leaves_none_waiting() {
+    must_end("a scope whose pool is not built", || {
+        let names = |worker: usize| match worker {
+            2 => panic!("no name for it"),
+            _ => format!("worker {worker}"),
+        };
+        let build = || {
+            let builder = ThreadPoolBuilder::new().num_threads(4).jobserver(Jobserver::new(0));
+            // It joins all threads that were made.
+            builder.thread_name(names).build_scoped(|thread| thread.run(), |_| ())
+        };
+        let panic = std::panic::catch_unwind(build).expect_err("it comes through");
+        assert_eq!(panic.downcast_ref(), Some(&"no name for it"));
+    });
 }

@@ -65,3 +65,59 @@ fn a_survey_of_a_wide_pool_is_of_some() {
     assert_eq!(busy(300, 200).policy.sample().count(), absence::SPAN);
     assert_eq!(busy(30, 20).policy.sample().count(), 20);
 }
+
+/// A pool of three on one fund, just when worker 0 has a turn in a broadcast, and worker 2 is parked; nested
+/// says whether it waits for jobs.
+fn in_turn(nested: bool) -> Story {
+    let mut story = Story::new(3, false, 1);
+    story.enter();
+    story.resumed();
+    story.tell(Policy::broadcast);
+    let (_, orders) = story.taken(DRY, 2, nested);
+    assert_eq!(woken(&orders), [(0, Wake::Turn)]);
+    story
+}
+
+/// Whether worker 1, which is parked, gets a turn before long if idle workers take all probes.
+fn others_get_turns(story: &mut Story) -> bool {
+    let mut funded = 0;
+    (0..100).any(|_| {
+        let orders = story.beat(DRY, Ran::No);
+        let posted = orders.posts > 0 || story.policy.probes > 0;
+        let orders = if posted { story.taken(DRY, funded, true).1 } else { orders };
+        if let Some(&(worker, why)) = orders.wake.first() {
+            if why == Wake::Turn {
+                return worker == 1;
+            }
+            funded = worker;
+            story.resumed();
+        }
+        false
+    })
+}
+
+#[test]
+fn whoever_waits_in_its_turn_keeps_none_from_the_others() {
+    let mut waits = in_turn(true);
+    assert!(others_get_turns(&mut waits));
+    let mut blocks = in_turn(true);
+    let (_, orders) = blocks.tell(|policy, now, out| policy.blocked(now, 0, out));
+    assert_eq!(woken(&orders), [(2, Wake::Work)], "it waits for jobs");
+    assert_eq!(blocks.policy.sweep.in_turn, None);
+}
+
+#[test]
+fn a_turn_that_goes_on_and_on_ends_for_the_pool() {
+    let mut story = in_turn(false);
+    let (begin, (_, longest)) = (story.now, Knobs::default().look);
+    // An idle worker takes the probe that asks whether more could be of use.
+    story.policy.phase = Phase::Slack;
+    story.policy.probes = 0;
+    story.policy.looks.probe_at = None;
+    assert_eq!(story.policy.deadline(), Some(begin + longest));
+    story.after(longest, DRY);
+    assert_eq!(story.policy.sweep.in_turn, None);
+    assert!(story.policy.deadline().is_some(), "somebody keeps watch");
+    let turned = |policy: &mut Policy, now, out: &mut _| policy.turned(now, DRY, 0, true, out);
+    assert_eq!(story.tell(turned).0, Verdict::Stay, "it goes on as any other");
+}
