@@ -39,10 +39,11 @@
 //!   that is busy throughout offers one now and then, between two of its jobs: see
 //!   [`fair_share`].
 //! - **Blocked workers** give their tokens up only where they say so by [`blocking`] or [`Monitor`], or
-//!   where the kernel tells (Linux), after 10 ms. In the second case they run on when they wake, over
+//!   where the kernel tells (Linux), after 10 ms, or up to 0.1 s later in a pool that has only computed for
+//!   long. In the second case they run on when they wake, over
 //!   the budget, until the pool can pay for them: see [`Stats::overcommits`].
 //! - **Jobs that need several live workers**, such as those that meet at a barrier, get them in the
-//!   same way: 20 ms or less for each beyond the tokens, on Linux, and with more than 64 tokens as much
+//!   same way: about 20 ms for each beyond the tokens, on Linux, and with more than 64 tokens as much
 //!   again for each 64. Elsewhere they wait for ever, as in
 //!   stock rayon with fewer threads.
 //! - **Bare calls** into the global pool (`rayon::join` and all else that is not of this crate) are

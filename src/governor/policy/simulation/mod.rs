@@ -35,7 +35,7 @@ const MILLISECOND: Nanos = 1_000 * MICROSECOND;
 const SECOND: Nanos = 1_000 * MILLISECOND;
 
 /// How long a pool may hold tokens after its last job, in calm weather: idle ones are kept for
-/// 30 ms, and probes taken in a row may pass for a job and have them kept once more.
+/// 20 ms, and probes taken in a row may pass for a job and have them kept once more.
 const REST: Nanos = 80 * MILLISECOND;
 
 /// Runs a world until every job is done, which takes little longer than `work`, the time that all
