@@ -22,6 +22,7 @@ enum Kind {
 #[derive(Debug)]
 pub(super) enum Cause {
     Text(String),
+    #[cfg_attr(not(unix), expect(dead_code, reason = "nothing is opened by number or name there"))]
     Io(String, io::Error),
 }
 
