@@ -69,7 +69,8 @@ fn a_bare_broadcast_is_done_beside_a_stream_of_calls() {
         world.laws = Laws::all(Weather::CALM, Knobs::default());
         let process = world.process(false);
         let pool = world.pool(process, 4, anchored);
-        let code = [Op::Broadcast(20 * MICROSECOND)].into();
+        let copy = [Op::Compute(20 * MICROSECOND)].into();
+        let code = [Op::Broadcast(copy)].into();
         let wait = Act::Pause(10 * MILLISECOND);
         let broadcast = Act::Install { pool, code, announced: !anchored };
         world.caller(vec![wait, broadcast], vec![pool]);

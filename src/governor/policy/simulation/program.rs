@@ -25,7 +25,7 @@ pub(super) enum Op {
     /// `install` into another pool of the process.
     Call(usize, Code),
     /// `rayon::broadcast` on a worker, which no governor is told of.
-    Broadcast(Nanos),
+    Broadcast(Code),
 }
 
 /// What programs are made of.
@@ -63,9 +63,17 @@ fn op(dice: &mut Dice, taste: Taste<'_>, size: usize) -> Op {
     if size == 1 {
         return match dice.below(24) {
             0 | 1 => Op::Block(leaf(dice, taste)),
-            2 if taste.broadcasts => Op::Broadcast(leaf(dice, taste).min(200 * MICROSECOND)),
+            2 if taste.broadcasts => {
+                let time = leaf(dice, taste).min(200 * MICROSECOND);
+                Op::Broadcast([Op::Compute(time)].into())
+            }
             _ => Op::Compute(leaf(dice, taste)),
         };
+    }
+    // Copies that wait for other jobs, those of other broadcasts among them.
+    if size <= 3 && taste.broadcasts && dice.percent(10) {
+        let taste = Taste { pools: &[], spawns: false, ..taste };
+        return Op::Broadcast(write(dice, taste, size - 1));
     }
     match dice.below(10) {
         0..=4 => {
@@ -124,7 +132,7 @@ pub(super) fn duration(code: &Code, workers: u64) -> Nanos {
         Op::Join(left, right) => duration(left, workers) + duration(right, workers),
         Op::Scope(parts) => parts.iter().map(|part| duration(part, workers)).sum(),
         Op::Spawn(code) | Op::Call(_, code) => duration(code, workers),
-        Op::Broadcast(time) => (*time + MILLISECOND) * workers,
+        Op::Broadcast(code) => (duration(code, workers) + MILLISECOND) * workers,
     };
     code.iter().map(cost).sum()
 }

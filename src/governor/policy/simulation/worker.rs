@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 use super::Nanos;
 use super::machine::{Job, Piece, Waiter};
-use super::program::{Code, Op};
+use super::program::Op;
 use super::world::{Event, World};
 use crate::governor::policy::{LATE, Record, STIR, Still, Usage, Wake};
 
@@ -302,11 +302,10 @@ impl World {
                 self.inject(other, Job::Piece(Piece::new(code, Some(latch))));
                 self.wait_for(pool, worker, latch);
             }
-            Op::Broadcast(time) => {
+            Op::Broadcast(code) => {
                 let count = self.pools[pool].workers.len();
                 self.unfinished += count;
                 let latch = self.latch(count, Waiter::Worker(pool, worker));
-                let code: Code = [Op::Compute(time)].into();
                 self.inject_broadcast(pool, &Piece::new(code, Some(latch)));
                 self.wait_for(pool, worker, latch);
             }
