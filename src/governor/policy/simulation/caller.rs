@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::Nanos;
 use super::machine::{Job, Piece, Waiter};
-use super::program::{Code, Op};
+use super::program::Code;
 use super::world::{Event, World};
 
 #[derive(Clone, Debug)]
@@ -23,12 +23,12 @@ pub(super) enum Act {
     },
     Broadcast {
         pool: usize,
-        time: Nanos,
+        code: Code,
         announced: bool,
     },
     SpawnBroadcast {
         pool: usize,
-        time: Nanos,
+        code: Code,
         announced: bool,
     },
 }
@@ -97,19 +97,19 @@ impl World {
                 self.inject(pool, Job::Piece(piece));
                 self.hop_to(Event::Caller(id));
             }
-            Act::Broadcast { pool, time, announced } => {
+            Act::Broadcast { pool, code, announced } => {
                 self.callers[id].visiting = announced.then_some(pool);
                 let count = self.pools[pool].workers.len();
                 let latch = self.latch(count, Waiter::Caller(id));
                 self.unfinished += count;
-                let copy = Piece::new([Op::Compute(time)].into(), Some(latch));
+                let copy = Piece::new(code, Some(latch));
                 let announces = announced.then(|| self.announcement());
                 self.inject_broadcast(pool, &Piece { announces, ..copy });
             }
-            Act::SpawnBroadcast { pool, time, announced } => {
+            Act::SpawnBroadcast { pool, code, announced } => {
                 let count = self.pools[pool].workers.len();
                 self.unfinished += count;
-                let copy = Piece::new([Op::Compute(time)].into(), None);
+                let copy = Piece::new(code, None);
                 let visit = announced.then(|| self.visit(count));
                 let announces = announced.then(|| self.announcement());
                 self.inject_broadcast(pool, &Piece { visit, announces, spawned: true, ..copy });

@@ -17,7 +17,8 @@ fn a_pool_of_1024_workers_spreads_over_its_tokens() {
     let pool = world.pool(process, 1_024, false);
     let code = program::halves(4_096, &mut || MILLISECOND);
     let work = program::duration(&code, 1_024);
-    let broadcast = Act::Broadcast { pool, time: 10 * MICROSECOND, announced: true };
+    let copy = [Op::Compute(10 * MICROSECOND)].into();
+    let broadcast = Act::Broadcast { pool, code: copy, announced: true };
     let install = Act::Install { pool, code, announced: true };
     world.caller(vec![install.clone(), broadcast, install], vec![pool]);
     let world = run(Scenario { world, work: 2 * work });

@@ -5,7 +5,7 @@ use super::caller::Act;
 use super::dice::{Dice, Weather};
 use super::jobserver::Stranger;
 use super::laws::Laws;
-use super::program::{self, Code, Taste};
+use super::program::{self, Code, Op, Taste};
 use super::world::World;
 use super::{MICROSECOND, MILLISECOND, Nanos};
 use crate::governor::policy::Knobs;
@@ -110,7 +110,10 @@ struct Style<'a> {
 fn act(world: &World, dice: &mut Dice, style: Style<'_>) -> Act {
     let pool = dice.pick(style.taste.pools);
     let announced = !world.pools[pool].anchored || dice.percent(30);
-    let time = dice.between(0, 100 * MICROSECOND);
+    let copy = |dice: &mut Dice| match dice.below(3) {
+        0 => code(dice, Taste { pools: &[], spawns: false, ..style.taste }, 2),
+        _ => [Op::Compute(dice.between(0, 100 * MICROSECOND))].into(),
+    };
     let size = 1 + dice.below(style.size);
     match dice.below(20) {
         0..=8 => Act::Install { pool, code: code(dice, style.taste, size), announced },
@@ -118,8 +121,8 @@ fn act(world: &World, dice: &mut Dice, style: Style<'_>) -> Act {
             let taste = Taste { pools: &[], ..style.taste };
             Act::Spawn { pool, code: code(dice, taste, size), announced }
         }
-        12 | 13 if style.taste.broadcasts => Act::Broadcast { pool, time, announced },
-        14 if style.taste.broadcasts => Act::SpawnBroadcast { pool, time, announced },
+        12 | 13 if style.taste.broadcasts => Act::Broadcast { pool, code: copy(dice), announced },
+        14 if style.taste.broadcasts => Act::SpawnBroadcast { pool, code: copy(dice), announced },
         _ => Act::Pause(dice.between(0, style.pause)),
     }
 }
@@ -135,8 +138,8 @@ fn duration(world: &World, act: &Act) -> Nanos {
         Act::Install { code, .. } | Act::Spawn { code, .. } => {
             program::duration(code, workers) + MILLISECOND
         }
-        Act::Broadcast { time, .. } | Act::SpawnBroadcast { time, .. } => {
-            (*time + MILLISECOND) * workers
+        Act::Broadcast { code, .. } | Act::SpawnBroadcast { code, .. } => {
+            (program::duration(code, workers) + MILLISECOND) * workers
         }
     }
 }
