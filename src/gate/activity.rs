@@ -190,7 +190,10 @@ mod system {
         }
         // SAFETY: the call has succeeded, and fills in the whole structure.
         let usage = unsafe { usage.assume_init() };
-        #[allow(clippy::unnecessary_cast, reason = "it is narrower on systems of 32 bits")]
+        #[allow(
+            clippy::unnecessary_cast,
+            reason = "`c_long` has 32 bits on some systems, which need the cast"
+        )]
         Some(usage.ru_nvcsw as i64)
     }
 }

@@ -1,8 +1,7 @@
 //! However a process ends, its tokens come back, as the bytes they were.
 //!
 //! The ends of real processes: this program starts itself again, with a `main` of its own, under a
-//! referee. So it has no test harness; like one, it takes parts of tests' names, but no options save those that
-//! say how to run and to print.
+//! referee. So it has no test harness but one that is called.
 
 #![cfg_attr(not(unix), allow(unused))]
 
@@ -18,37 +17,16 @@ fn main() -> std::process::ExitCode {
     if let Some(ending) = program::Ending::told() {
         return program::run(ending);
     }
-    let mut wanted = Vec::new();
-    let mut list = false;
-    let mut args = std::env::args().skip(1);
-    while let Some(arg) = args.next() {
-        match arg.as_str() {
-            "--list" => list = true,
-            "--test-threads" => drop(args.next()),
-            "--nocapture" | "--no-capture" | "--show-output" | "-q" | "--quiet" => {}
-            known if known.starts_with("--test-threads=") => {}
-            unknown if unknown.starts_with('-') => {
-                eprintln!("no option of these tests: {unknown}");
-                return std::process::ExitCode::FAILURE;
-            }
-            part => wanted.push(part.to_owned()),
-        }
-    }
-    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|it| name.contains(it));
-    let mut count = 0;
-    for (name, test) in tests::ALL.iter().filter(|(name, _)| is_wanted(name)) {
-        count += 1;
-        if list {
-            println!("{name}: test");
-        } else {
-            println!("test {name} ...");
+    let mut arguments = libtest_mimic::Arguments::from_args();
+    // Each starts as many processes as are good at once.
+    arguments.test_threads = Some(1);
+    let ends = tests::ALL.iter().map(|&(name, test)| {
+        libtest_mimic::Trial::test(name, move || {
             test();
-        }
-    }
-    if !list {
-        println!("{count} of {} ends tested", tests::ALL.len());
-    }
-    std::process::ExitCode::SUCCESS
+            Ok(())
+        })
+    });
+    libtest_mimic::run(&arguments, ends.collect()).exit_code()
 }
 
 #[cfg(not(unix))]

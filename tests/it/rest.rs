@@ -55,10 +55,10 @@ fn an_idle_pool_sleeps() {
                 virtual_core(time); // nothing is waited for: this is the time to be slept through
                 (switches() == before).then_some(before)
             };
-            // Whoever has parked may still be on its way to its seat. One that woke by itself now and then
-            // would not leave a second free.
-            let asleep = || still(Duration::from_secs(1));
-            eventually("the pools sleep", || asleep().is_some_and(|threads| threads.len() > 12));
+            // Whoever has parked may still be on its way to its seat, and wait long for a core there.
+            eventually("the pools fall asleep", || still(Duration::from_millis(200)).is_some());
+            let asleep = still(Duration::from_secs(1));
+            assert!(asleep.is_some_and(|threads| threads.len() > 12), "an idle pool woke up");
         });
     });
 }
