@@ -200,7 +200,7 @@ impl Ledger {
             state.book.grant(id, fund);
             granted += 1;
         }
-        if granted == demand.funds || state.is_dry() {
+        if granted == demand.funds {
             return granted > 0;
         }
         if demand.starving && granted == 0 {
@@ -209,10 +209,10 @@ impl Ledger {
             let others = state.holders.iter().enumerate().filter(holds);
             others.filter_map(|(_, holder)| holder.as_ref()).for_each(|holder| holder.nudge());
         }
+        // Where no token will ever come, the own slot may still, from those who were nudged.
+        let waits = !state.is_dry() && !self.source.is_local();
         drop(state);
-        if !self.source.is_local()
-            && let Err(error) = self.broker.call(self)
-        {
+        if waits && let Err(error) = self.broker.call(self) {
             self.broken(error);
         }
         granted > 0

@@ -109,16 +109,39 @@ fn a_request_that_is_withdrawn_takes_nothing_for_good() {
     }
 }
 
-/// Counts how often something was granted.
+/// Counts how often something was granted, and how often it was asked to make way.
 #[derive(Default)]
-struct Counted(AtomicUsize);
+struct Counted(AtomicUsize, AtomicUsize);
 
 impl Holder for Counted {
     fn granted(&self) {
         self.0.fetch_add(1, Ordering::SeqCst);
     }
 
-    fn nudge(&self) {}
+    fn nudge(&self) {
+        self.1.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn whoever_has_the_own_slot_hears_of_those_who_starve_where_no_token_ever_comes() {
+    for closed in [false, true] {
+        let jobserver = Jobserver::new(0);
+        let ledger = jobserver.ledger();
+        let holders = [(); 2].map(|()| Arc::new(Counted::default()));
+        let [owner, starving] = holders.each_ref().map(|holder| {
+            let holder: Arc<dyn Holder> = Arc::clone(holder) as _;
+            ledger.open(&holder)
+        });
+        assert!(ledger.try_take_for(owner).is_some(), "the own slot");
+        if closed {
+            ledger.close_at_exit(WATCHDOG);
+        }
+        let before = holders[0].1.load(Ordering::SeqCst);
+        let demand = Demand { funds: 1, starving: true, tokens_only: false };
+        assert!(!ledger.demand(starving, demand));
+        assert_eq!(holders[0].1.load(Ordering::SeqCst), before + 1, "closed: {closed}");
+    }
 }
 
 #[test]

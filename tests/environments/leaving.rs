@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rayon_jobserver::Jobserver;
 
@@ -37,7 +37,9 @@ fn leave_a_survivor() {
     #[expect(clippy::zombie_processes, reason = "it is to outlive this process")]
     survivor.spawn().expect("sh can be started");
     // A pool that is dropped gives back in its own time, and make must not end before.
+    let begin = Instant::now();
     while jobserver.held() > 0 {
+        assert!(begin.elapsed() < PATIENCE, "a token is kept");
         thread::yield_now();
     }
     drop(jobserver);

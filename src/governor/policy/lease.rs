@@ -143,7 +143,7 @@ impl Policy {
     ) -> Verdict {
         let admitted = self.absences.is_here(worker)
             && self.roster.is_outside(worker)
-            && self.sweep.in_turn != Some(worker);
+            && !self.in_turn(worker);
         if self.ended || self.lease.stage != Stage::Called || !admitted {
             return Verdict::Stay;
         }

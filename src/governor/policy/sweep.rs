@@ -37,7 +37,7 @@ impl Policy {
         ran: bool,
         out: &mut Orders,
     ) -> Verdict {
-        let in_turn = self.sweep.in_turn == Some(worker);
+        let in_turn = self.in_turn(worker);
         if in_turn {
             self.sweep.in_turn = None;
         }
@@ -181,13 +181,12 @@ impl Policy {
     /// Whoever waits in its turn, for other jobs or in the program, has found more there than is run in passing.
     /// It is a worker like any other from then on: those it waits for may need a turn themselves.
     pub(super) fn end_turn_of(&mut self, now: Nanos, worker: usize) {
-        if self.sweep.in_turn == Some(worker) {
+        if self.in_turn(worker) {
             self.sweep.in_turn = None;
             self.forget_offer(now);
         }
     }
 
-    #[cfg(test)]
     pub(super) fn in_turn(&self, worker: usize) -> bool {
         self.sweep.in_turn == Some(worker)
     }

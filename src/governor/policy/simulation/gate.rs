@@ -10,9 +10,6 @@ use super::world::World;
 use crate::governor::policy::{Judged, Orders, Policy, Sighting, Verdict, Wake};
 use crate::jobserver::Market;
 
-/// The event of a turn's end, at which its frame goes.
-const TURNED: &str = "turned";
-
 impl World {
     /// Tells a policy of an event and does what it orders.
     pub(super) fn tell<R: Debug>(
@@ -44,7 +41,6 @@ impl World {
         let mut orders = Orders::default();
         let home = &mut self.pools[pool];
         let verdict = event(&mut home.policy, now, market, &mut orders);
-        let turned = name == TURNED;
         self.trace(pool, &(name, worker, verdict), &orders);
         let home = &mut self.pools[pool];
         let me = &mut home.workers[worker];
@@ -52,12 +48,6 @@ impl World {
         home.admitted -= usize::from(me.funded);
         home.admitted += usize::from(funded);
         me.funded = funded;
-        if turned {
-            me.stack.pop();
-            if funded {
-                me.record.begin(me.usage(now, true));
-            }
-        }
         if verdict == Verdict::Park {
             me.stack.push(Frame::Gate);
             me.mode = Mode::Gated;
@@ -214,7 +204,11 @@ impl World {
             return self.execute(pool, worker, job);
         }
         let ran = *ran;
-        self.rule(pool, worker, TURNED, |policy, now, market, orders| {
+        let now = self.now;
+        let me = &mut self.pools[pool].workers[worker];
+        me.stack.pop();
+        me.record.begin(me.usage(now, true));
+        self.rule(pool, worker, "turned", |policy, now, market, orders| {
             policy.turned(now, market, worker, ran, orders)
         });
     }
