@@ -316,7 +316,8 @@ impl<S> ThreadPoolBuilder<S> {
     /// Makes the current thread the pool's worker 0.
     ///
     /// It cannot be parked while it runs code outside the pool, so it keeps what funds it, the own
-    /// slot if that is free, until it next waits within the pool.
+    /// slot if that is free, until it next waits within the pool or the pool is dropped. Where nothing
+    /// is to be had, it runs over the budget until something comes back.
     pub fn use_current_thread(mut self) -> Self {
         self.use_current_thread = true;
         self

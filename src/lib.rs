@@ -77,7 +77,7 @@
 //! | [`start_handler`] | every thread calls it as it starts; what it spawns into an owned pool runs with the next call or job | a worker waits for its token after the handler |
 //! | [`exit_handler`] | nothing: not called for the global pool, which never ends | |
 //! | [`panic_handler`] | nothing; where rayon aborts, the tokens are given back first | an abort would lose them |
-//! | [`use_current_thread`] | the thread keeps the own slot, or a token, until it next waits in the pool; what it has spawned and nobody has begun when it drops the pool runs without tokens | it cannot be parked where it stands |
+//! | [`use_current_thread`] | the thread keeps the own slot, or a token, until it next waits in the pool or the pool is dropped; where neither is to be had it runs on the first that comes back | it cannot be parked where it stands |
 //! | [`breadth_first`] | nothing; it is deprecated there too | |
 //! | [`build`], [`build_global`], [`build_scoped`] | the error is [`BuildError`] | the governor's thread may fail to start, too |
 //!

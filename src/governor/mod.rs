@@ -211,19 +211,19 @@ impl Governor {
                 policy.supplied(now, asked, got, orders);
                 continue;
             }
-            let wanted = policy.demand();
+            let wanted = purse.and_loans(policy.demand());
             if wanted != *demand {
                 *demand = wanted;
                 purse.demand(wanted);
             }
-            let granted = purse.collect();
+            let (granted, more) = purse.collect();
             if granted == 0 {
                 break;
             }
             // The ledger has counted it off what we wanted.
             demand.funds = demand.funds.saturating_sub(granted);
             demand.starving = false;
-            policy.supplied(now, 0, granted, orders);
+            policy.supplied(now, 0, more, orders);
         }
         *posts += std::mem::take(&mut orders.posts);
         *call |= std::mem::take(&mut orders.offer);

@@ -324,6 +324,9 @@ impl Policy {
     pub(crate) fn drain(&mut self, now: Nanos, out: &mut Orders) {
         self.draining = true;
         self.anchored = false;
+        if std::mem::take(&mut self.adopted) {
+            self.dismiss_builder(now, out);
+        }
         if self.phase == Phase::Slack {
             self.post(now, 1, out);
         }

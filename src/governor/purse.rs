@@ -47,22 +47,26 @@ impl Purse {
         self.overcommits += 1;
     }
 
+    /// Adds a fund, or backs a loan by it.
     fn add(&mut self, fund: Fund) {
+        self.loans = self.loans.saturating_sub(1);
         match fund {
             AnyFund::Own(_) => self.own = Some(fund),
             AnyFund::Token(_) => self.tokens.push(fund),
         }
     }
 
-    /// Takes up to `most` funds that are to be had without waiting, and says how many.
+    /// Takes up to `most` funds that are to be had without waiting, those that back a loan not
+    /// counted, and says how many.
     pub(crate) fn take(&mut self, most: usize) -> usize {
-        for taken in 0..most {
+        let before = self.len();
+        while self.len() - before < most {
             match self.account.and_then(|account| self.ledger.try_take_for(account)) {
                 Some(fund) => self.add(fund),
-                None => return taken,
+                None => break,
             }
         }
-        most
+        self.len() - before
     }
 
     /// Takes the own slot for a token, if nobody uses it, and returns that token.
@@ -74,13 +78,19 @@ impl Purse {
         self.tokens.pop()
     }
 
-    /// Takes what was granted, and says how many.
-    pub(crate) fn collect(&mut self) -> usize {
-        let Some(account) = self.account else { return 0 };
+    /// Takes what was granted: how many funds that were, and how many of them backed no loan.
+    pub(crate) fn collect(&mut self) -> (usize, usize) {
+        let Some(account) = self.account else { return (0, 0) };
         let granted = self.ledger.collect(account);
-        let count = granted.len();
+        let (count, before) = (granted.len(), self.len());
         granted.into_iter().for_each(|fund| self.add(fund));
-        count
+        (count, self.len() - before)
+    }
+
+    /// What backs the loans, on top of what the pool wants by itself.
+    pub(crate) fn and_loans(&self, wanted: Demand) -> Demand {
+        let unbacked = self.loans > 0 && self.tokens.is_empty() && self.own.is_none();
+        Demand { funds: wanted.funds + self.loans, starving: wanted.starving || unbacked, ..wanted }
     }
 
     /// Tells the ledger what the pool wants.

@@ -104,6 +104,6 @@ fn leaf(steps: u64, sleep: Duration) -> u64 {
 }
 
 /// Combines results so that their order matters.
-fn mix(results: impl IntoIterator<Item = u64>) -> u64 {
+pub(crate) fn mix(results: impl IntoIterator<Item = u64>) -> u64 {
     results.into_iter().fold(17, |all, one| all.rotate_left(7) ^ one.wrapping_mul(31))
 }

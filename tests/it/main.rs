@@ -1,7 +1,9 @@
 //! What a pool must do, whatever its width and budget.
 
+mod adopted;
 mod blocking;
 mod budget;
+mod dialects;
 #[cfg(target_os = "linux")]
 mod fork;
 mod give_back;

@@ -3,7 +3,7 @@
 //! `RANDOM_PROGRAMS=first..last` runs other seeds than the default ones; a failure names its seed.
 
 #[path = "../common/program.rs"]
-mod program;
+pub(crate) mod program;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -14,11 +14,13 @@ use program::{Program, Random};
 /// Programs that share a pool, some of them at the same time.
 const PER_POOL: u64 = 10;
 
-fn seeds() -> Range<u64> {
-    let Ok(text) = std::env::var("RANDOM_PROGRAMS") else { return 0..2_000 };
-    let (first, last) = text.split_once("..").expect("RANDOM_PROGRAMS is first..last");
-    let number = |text: &str| text.parse().expect("RANDOM_PROGRAMS holds two numbers");
-    number(first)..number(last)
+/// The seeds that a variable names, or else these.
+pub(crate) fn seeds(variable: &str, default: Range<u64>) -> Range<u64> {
+    let Ok(text) = std::env::var(variable) else { return default };
+    let range = text
+        .split_once("..")
+        .and_then(|(first, last)| Some(first.parse().ok()?..last.parse().ok()?));
+    range.unwrap_or_else(|| panic!("{variable} is {text:?}, not first..last"))
 }
 
 fn run_group(first: u64, last: u64) {
@@ -55,7 +57,7 @@ fn run_group(first: u64, last: u64) {
 
 #[test]
 fn random_programs_end_with_the_right_result_within_the_budget() {
-    let seeds = seeds();
+    let seeds = seeds("RANDOM_PROGRAMS", 0..2_000);
     let mut first = seeds.start;
     while first < seeds.end {
         let last = (first + PER_POOL).min(seeds.end);

@@ -17,13 +17,22 @@ enum Presence {
     Lent,
     /// Was that, and runs although its fund is not back: an overcommit.
     Loose,
+    /// A thread that was a worker beside its own work, once the pool was dropped: it may never come to a probe again.
+    Gone,
+}
+
+impl Presence {
+    /// Whether the pool goes on until the worker is back.
+    fn is_awaited(self) -> bool {
+        !matches!(self, Presence::Here | Presence::Gone)
+    }
 }
 
 /// The workers of one pool that block. Every question is answered in at most logarithmic time.
 #[derive(Debug)]
 pub(crate) struct Absences {
     presence: Vec<Presence>,
-    /// How many are not [here](Presence::Here).
+    /// How many are [awaited](Presence::is_awaited).
     count: usize,
     /// How many are [lent](Presence::Lent).
     lent: usize,
@@ -73,10 +82,16 @@ impl Absences {
         self.presence[worker] == Presence::Here
     }
 
+    /// Whether a worker is none any more.
+    pub(super) fn has_gone(&self, worker: usize) -> bool {
+        self.presence[worker] == Presence::Gone
+    }
+
     fn set(&mut self, worker: usize, presence: Presence) -> Presence {
         let before = std::mem::replace(&mut self.presence[worker], presence);
         let weigh = |presence, of| usize::from(presence == of);
-        self.count = self.count + weigh(before, Presence::Here) - weigh(presence, Presence::Here);
+        self.count =
+            self.count + usize::from(presence.is_awaited()) - usize::from(before.is_awaited());
         self.lent = self.lent + weigh(presence, Presence::Lent) - weigh(before, Presence::Lent);
         if matches!(presence, Presence::Lent | Presence::Loose) {
             self.astray.insert(worker);
@@ -150,7 +165,7 @@ pub(super) struct Inspections {
 impl Policy {
     /// A worker is about to block in the program.
     pub(crate) fn blocked(&mut self, now: Nanos, worker: usize, out: &mut Orders) {
-        if self.ended {
+        if self.ended || self.absences.has_gone(worker) {
             return;
         }
         self.tally.absences += 1;
@@ -164,7 +179,7 @@ impl Policy {
     /// It has done so: it goes on as soon as there is a fund for it, before anybody else.
     pub(crate) fn unblocked(&mut self, now: Nanos, worker: usize, out: &mut Orders) -> Verdict {
         // One that waited for jobs meanwhile has got a fund since.
-        if self.ended || self.absences.is_here(worker) {
+        if self.ended || self.absences.is_here(worker) || self.absences.has_gone(worker) {
             return Verdict::Stay;
         }
         self.absences.enqueue(now, worker, Presence::Back);
@@ -172,6 +187,21 @@ impl Policy {
         self.pressing |= self.admitted == 0;
         self.call_idle(now, out);
         Verdict::Park
+    }
+
+    /// The pool was dropped, which is all that its first worker, the thread that built it, had to do with it.
+    pub(super) fn dismiss_builder(&mut self, now: Nanos, out: &mut Orders) {
+        let builder = 0;
+        if self.roster.is_outside(builder) {
+            self.absences.set(builder, Presence::Gone);
+            self.roster.step(builder);
+            self.free(now, out);
+        } else if matches!(
+            self.absences.presence[builder],
+            Presence::Away | Presence::Lent | Presence::Loose
+        ) {
+            self.absences.set(builder, Presence::Gone);
+        }
     }
 
     /// A worker without a fund took a probe: it has come back from what it blocked in and is idle,
@@ -237,7 +267,11 @@ impl Policy {
                     self.tally.lendings += 1;
                     self.absences.set(worker, Presence::Lent);
                 }
-                Presence::Here | Presence::Away | Presence::Back | Presence::Loose => {}
+                Presence::Here
+                | Presence::Away
+                | Presence::Back
+                | Presence::Loose
+                | Presence::Gone => {}
             }
         }
         // One that waits for a core may be idle, and about to take the probe: rayon wakes no other

@@ -15,6 +15,12 @@ impl Policy {
         debug_assert!(self.probes > 0, "a probe was taken that nobody posted");
         self.probes -= 1;
         let Sighting { worker, nested, .. } = sighting;
+        if self.absences.has_gone(worker) {
+            // It waits for jobs once more, and takes them unasked. Those that count are asked again, before long.
+            self.settle(now);
+            self.probe_by(now + self.knobs.look.1);
+            return Verdict::Stay;
+        }
         if !self.ended && self.strays(now, worker, nested, out) {
             return Verdict::Park;
         }

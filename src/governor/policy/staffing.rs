@@ -82,7 +82,7 @@ impl Policy {
     }
 
     pub(super) fn end_if_over(&mut self, out: &mut Orders) {
-        let idle = self.phase == Phase::Dormant || (self.adopted && self.admitted == 1);
+        let idle = self.phase == Phase::Dormant;
         if self.draining && !self.ended && idle && self.floor() == 0 {
             self.end(out);
         }

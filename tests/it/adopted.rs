@@ -1,0 +1,117 @@
+//! Pools whose first worker is the thread that built them.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use rayon_jobserver::{Jobserver, ThreadPool, ThreadPoolBuilder};
+
+use crate::support::{Gauge, eventually, must_end, pool, virtual_core};
+
+const LEAF: Duration = Duration::from_micros(300);
+
+/// A pool of the current thread and others, and how many of those have ended.
+fn adopt(workers: usize, jobserver: &Jobserver) -> (ThreadPool, Arc<AtomicUsize>) {
+    let exits = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&exits);
+    let builder = ThreadPoolBuilder::new().num_threads(workers).jobserver(jobserver.clone());
+    let builder = builder.use_current_thread().detect_blocking(None);
+    let builder = builder.exit_handler(move |_| {
+        counter.fetch_add(1, Ordering::SeqCst);
+    });
+    (builder.build().expect("a pool of a sane size can be built"), exits)
+}
+
+/// Waits until all threads have ended, and the own slot is there for somebody else.
+fn has_ended(workers: usize, exits: &AtomicUsize, jobserver: &Jobserver) {
+    eventually("the other threads end", || exits.load(Ordering::SeqCst) == workers - 1);
+    eventually("tokens come back", || jobserver.held() == 0);
+    let builder = ThreadPoolBuilder::new().num_threads(1).jobserver(jobserver.clone());
+    assert_eq!(builder.build().expect("one worker").install(|| 1), 1);
+}
+
+#[test]
+fn a_dropped_pool_ends_whatever_its_workers_did_last() {
+    for (workers, tokens) in [(1, 0), (1, 1), (2, 0), (2, 1), (4, 0), (4, 2), (4, 5)] {
+        must_end(&format!("{workers} workers, {tokens} tokens"), move || {
+            let jobserver = Jobserver::new(tokens);
+            let (pool, exits) = adopt(workers, &jobserver);
+            for _ in 0..20 {
+                // Whoever is done first waits for the other, and finds a probe there.
+                rayon::join(|| virtual_core(LEAF), || virtual_core(2 * LEAF));
+                rayon::join(|| virtual_core(2 * LEAF), || virtual_core(LEAF));
+            }
+            drop(pool);
+            has_ended(workers, &exits, &jobserver);
+        });
+    }
+}
+
+#[test]
+fn what_a_dropped_pool_still_has_to_do_is_done_within_the_budget() {
+    for (workers, tokens) in [(2, 0), (3, 1), (6, 2)] {
+        must_end(&format!("{workers} workers, {tokens} tokens"), move || {
+            let jobserver = Jobserver::new(tokens);
+            let gauge = Arc::new(Gauge::default());
+            let (pool, exits) = adopt(workers, &jobserver);
+            for _ in 0..40 {
+                let gauge = Arc::clone(&gauge);
+                pool.spawn(move || gauge.leaf(|| virtual_core(LEAF)));
+            }
+            drop(pool);
+            eventually("all jobs are done", || gauge.total() == 40);
+            let most = gauge.most();
+            assert!(most <= tokens + 1, "{most} at once, {tokens} tokens");
+            has_ended(workers, &exits, &jobserver);
+        });
+    }
+}
+
+/// The thread goes on within the pool it has dropped.
+#[test]
+fn a_pool_that_is_dropped_by_a_job_of_its_own_ends() {
+    for tokens in [0, 1, 3] {
+        must_end(&format!("{tokens} tokens"), move || {
+            let jobserver = Jobserver::new(tokens);
+            let (pool, exits) = adopt(3, &jobserver);
+            let sums = rayon::join(
+                || {
+                    drop(pool);
+                    let leaf = || virtual_core(LEAF);
+                    for _ in 0..20 {
+                        rayon::join(leaf, leaf);
+                    }
+                    1
+                },
+                || 2,
+            );
+            assert_eq!(sums, (1, 2));
+            has_ended(3, &exits, &jobserver);
+        });
+    }
+}
+
+#[test]
+fn a_loan_is_backed_by_the_next_fund_that_comes_back() {
+    must_end("a thread on a loan", || {
+        let other = pool(1, 1);
+        let jobserver = other.jobserver().clone();
+        let token = jobserver.acquire();
+        let (begun, has_begun) = mpsc::channel();
+        let (end, may_end) = mpsc::channel::<()>();
+        other.spawn(move || {
+            begun.send(()).expect("the test waits");
+            may_end.recv().ok(); // a test that has failed says nothing
+        });
+        has_begun.recv().expect("the job begins");
+        // Neither the token nor the own slot is to be had.
+        let (pool, _) = adopt(2, &jobserver);
+        assert_eq!((pool.stats().overcommits, jobserver.held()), (1, 1));
+        drop(token);
+        assert_eq!(jobserver.held(), 1, "the thread has it");
+        assert_eq!(jobserver.available().expect("it can be counted"), 0);
+        end.send(()).expect("the job waits");
+        eventually("the own slot is as good", || jobserver.held() == 0);
+        assert_eq!(pool.stats().overcommits, 1);
+    });
+}
