@@ -16,6 +16,13 @@ pub(super) enum Act {
         code: Code,
         announced: bool,
     },
+    /// `in_place_scope`: a pause before each job, then the wait for them all.
+    Scope {
+        pool: usize,
+        parts: Vec<Code>,
+        pause: Nanos,
+        announced: bool,
+    },
     Spawn {
         pool: usize,
         code: Code,
@@ -42,14 +49,31 @@ pub(super) struct Caller {
     visiting: Option<usize>,
     /// An announced call has yet to be made.
     entered: bool,
+    /// The jobs it is about to spawn in its scope, one by one.
+    scope: Option<Spawning>,
     /// When its last act was done.
     pub(super) done: Option<Nanos>,
+}
+
+#[derive(Debug)]
+struct Spawning {
+    pool: usize,
+    latch: usize,
+    parts: VecDeque<Code>,
+    pause: Nanos,
 }
 
 impl World {
     pub(super) fn caller(&mut self, acts: Vec<Act>, uses: Vec<usize>) {
         uses.iter().for_each(|&pool| self.pools[pool].users += 1);
-        let caller = Caller { acts: acts.into(), uses, visiting: None, entered: false, done: None };
+        let caller = Caller {
+            acts: acts.into(),
+            uses,
+            visiting: None,
+            entered: false,
+            scope: None,
+            done: None,
+        };
         self.callers.push(caller);
         self.unfinished += 1;
         self.wake_at(Event::Caller(self.callers.len() - 1));
@@ -59,6 +83,20 @@ impl World {
     /// come between.
     pub(super) fn call(&mut self, id: usize) {
         let caller = &mut self.callers[id];
+        if let Some(Spawning { pool, latch, parts, pause }) = &mut caller.scope {
+            let (pool, latch, pause) = (*pool, *latch, *pause);
+            return match parts.pop_front() {
+                Some(part) => {
+                    self.inject(pool, Job::Piece(Piece::new(part, Some(latch))));
+                    self.after(pause, Event::Caller(id));
+                }
+                // Woken once the jobs are done, too.
+                None => {
+                    caller.scope = None;
+                    self.count_down(latch);
+                }
+            };
+        }
         if let Some(pool) = caller.visiting.filter(|_| !caller.entered) {
             caller.visiting = None;
             self.leave(pool);
@@ -71,6 +109,7 @@ impl World {
                 return self.after(time, Event::Caller(id));
             }
             Act::Install { pool, announced, .. }
+            | Act::Scope { pool, announced, .. }
             | Act::Spawn { pool, announced, .. }
             | Act::Broadcast { pool, announced, .. }
             | Act::SpawnBroadcast { pool, announced, .. } => announced.then_some(pool),
@@ -89,6 +128,14 @@ impl World {
                 self.unfinished += 1;
                 let latch = self.latch(1, Waiter::Caller(id));
                 self.inject(pool, Job::Piece(Piece::new(code, Some(latch))));
+            }
+            Act::Scope { pool, parts, pause, announced } => {
+                self.unfinished += parts.len();
+                let latch = self.latch(parts.len() + 1, Waiter::Caller(id));
+                let caller = &mut self.callers[id];
+                caller.visiting = announced.then_some(pool);
+                caller.scope = Some(Spawning { pool, latch, parts: parts.into(), pause });
+                self.after(pause, Event::Caller(id));
             }
             Act::Spawn { pool, code, announced } => {
                 self.unfinished += 1;

@@ -38,8 +38,14 @@ fn effort_among(processes: usize) -> u64 {
         let process = world.process(false);
         let pool = world.pool(process, 4, dice.percent(20));
         let announced = !world.pools[pool].anchored || dice.percent(50);
-        let taste =
-            Taste { pools: &[], longest: MILLISECOND, broadcasts: true, spawns: true, locks: None };
+        let taste = Taste {
+            pools: &[],
+            open: &[],
+            longest: MILLISECOND,
+            broadcasts: true,
+            spawns: true,
+            locks: None,
+        };
         let acts = (0..2).flat_map(|_| {
             let pause = Act::Pause(dice.between(0, 30 * MILLISECOND));
             let code = program::write(&mut dice, taste, 12);

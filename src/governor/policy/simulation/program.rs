@@ -26,6 +26,13 @@ pub(super) enum Op {
     Call(usize, Code),
     /// `rayon::broadcast` on a worker, which no governor is told of.
     Broadcast(Code),
+    /// Jobs that are put into a pool which waits for them as it does for this one: from another pool
+    /// no governor is told of them.
+    Back(usize, Vec<Code>),
+    /// `yield_now`.
+    Yield,
+    /// `spawn`, and `yield_now` until that is done.
+    Await(Code),
 }
 
 /// What programs are made of.
@@ -33,6 +40,8 @@ pub(super) enum Op {
 pub(super) struct Taste<'a> {
     /// Pools that may be called from within.
     pub(super) pools: &'a [usize],
+    /// Pools in which a call waits for all this.
+    pub(super) open: &'a [usize],
     /// Longest leaf.
     pub(super) longest: Nanos,
     pub(super) broadcasts: bool,
@@ -75,7 +84,7 @@ fn op(dice: &mut Dice, taste: Taste<'_>, size: usize) -> Op {
         let taste = Taste { pools: &[], spawns: false, ..taste };
         return Op::Broadcast(write(dice, taste, size - 1));
     }
-    match dice.below(10) {
+    match dice.below(13) {
         0..=4 => {
             let left = 1 + dice.below(size - 1);
             Op::Join(write(dice, taste, left), write(dice, taste, size - left))
@@ -85,8 +94,21 @@ fn op(dice: &mut Dice, taste: Taste<'_>, size: usize) -> Op {
             Op::Scope((0..parts).map(|_| write(dice, taste, size / parts)).collect())
         }
         // What nobody waits for must not need a pool that may be gone by then.
-        8 if taste.spawns => Op::Spawn(write(dice, Taste { pools: &[], ..taste }, size)),
-        9 if !taste.pools.is_empty() => Op::Call(dice.pick(taste.pools), write(dice, taste, size)),
+        8 if taste.spawns => Op::Spawn(write(dice, Taste { pools: &[], open: &[], ..taste }, size)),
+        9 if !taste.pools.is_empty() => {
+            let pool = dice.pick(taste.pools);
+            let open = [taste.open, &[pool]].concat();
+            Op::Call(pool, write(dice, Taste { open: &open, ..taste }, size))
+        }
+        10 if !taste.open.is_empty() => {
+            let parts = 1 + dice.below(size.min(4));
+            // Another than the present one, if there is any.
+            let outer = &taste.open[..taste.open.len().saturating_sub(1).max(1)];
+            let pool = dice.pick(outer);
+            Op::Back(pool, (0..parts).map(|_| write(dice, taste, size / parts)).collect())
+        }
+        11 => Op::Yield,
+        12 => Op::Await(write(dice, taste, size - 1)),
         _ => Op::Compute(leaf(dice, taste)),
     }
 }
@@ -130,8 +152,11 @@ pub(super) fn duration(code: &Code, workers: u64) -> Nanos {
         Op::Compute(time) | Op::Block(time) | Op::Away(time) => *time + MILLISECOND / 2,
         Op::Locked(_, code) => duration(code, workers),
         Op::Join(left, right) => duration(left, workers) + duration(right, workers),
-        Op::Scope(parts) => parts.iter().map(|part| duration(part, workers)).sum(),
-        Op::Spawn(code) | Op::Call(_, code) => duration(code, workers),
+        Op::Scope(parts) | Op::Back(_, parts) => {
+            parts.iter().map(|part| duration(part, workers)).sum()
+        }
+        Op::Yield => MILLISECOND / 2,
+        Op::Spawn(code) | Op::Await(code) | Op::Call(_, code) => duration(code, workers),
         Op::Broadcast(code) => (duration(code, workers) + MILLISECOND) * workers,
     };
     code.iter().map(cost).sum()

@@ -75,6 +75,7 @@ fn populate(world: &mut World, dice: &mut Dice, process: usize, blocks: bool) ->
     let style = Style {
         taste: Taste {
             pools: &pools,
+            open: &[],
             longest,
             broadcasts: dice.percent(50),
             spawns: dice.percent(50),
@@ -111,12 +112,21 @@ fn act(world: &World, dice: &mut Dice, style: Style<'_>) -> Act {
     let pool = dice.pick(style.taste.pools);
     let announced = !world.pools[pool].anchored || dice.percent(30);
     let copy = |dice: &mut Dice| match dice.below(3) {
-        0 => code(dice, Taste { pools: &[], spawns: false, ..style.taste }, 2),
+        0 => code(dice, Taste { pools: &[], spawns: false, open: &[pool], ..style.taste }, 2),
         _ => [Op::Compute(dice.between(0, 100 * MICROSECOND))].into(),
     };
     let size = 1 + dice.below(style.size);
     match dice.below(20) {
-        0..=8 => Act::Install { pool, code: code(dice, style.taste, size), announced },
+        0..=7 => {
+            let taste = Taste { open: &[pool], ..style.taste };
+            Act::Install { pool, code: code(dice, taste, size), announced }
+        }
+        8 => {
+            let taste = Taste { open: &[pool], ..style.taste };
+            let parts = 1 + dice.below(size.min(4));
+            let parts = (0..parts).map(|_| code(dice, taste, size / parts)).collect();
+            Act::Scope { pool, parts, pause: dice.between(0, style.pause), announced }
+        }
         9..=11 => {
             let taste = Taste { pools: &[], ..style.taste };
             Act::Spawn { pool, code: code(dice, taste, size), announced }
@@ -135,6 +145,10 @@ fn duration(world: &World, act: &Act) -> Nanos {
     let workers = world.pools.iter().map(|pool| pool.workers.len()).max().unwrap_or(1) as u64;
     match act {
         Act::Pause(time) => *time,
+        Act::Scope { parts, pause, .. } => {
+            let all = parts.iter().map(|part| program::duration(part, workers) + *pause);
+            all.sum::<Nanos>() + MILLISECOND
+        }
         Act::Install { code, .. } | Act::Spawn { code, .. } => {
             program::duration(code, workers) + MILLISECOND
         }

@@ -25,6 +25,8 @@ pub(super) enum Frame {
     Visit(usize),
     /// Blocks by its own word.
     Away,
+    /// Yields until a latch is set.
+    Spin(usize),
     /// Holds a lock, and is to let it go.
     Unlock(usize),
     /// In the gate.
@@ -188,6 +190,11 @@ impl World {
                 self.leave(called);
                 self.go_on(pool, worker);
             }
+            Some(&mut Frame::Spin(latch)) if self.latches[latch].is_set() => {
+                me.stack.pop();
+                self.go_on(pool, worker);
+            }
+            Some(Frame::Spin(_)) => self.yield_now(pool, worker),
             Some(Frame::Away) => self.come_back(pool, worker),
             Some(&mut Frame::Unlock(lock)) => self.unlock(pool, worker, lock),
             Some(Frame::Gate) => self.called(pool, worker),
@@ -228,6 +235,16 @@ impl World {
             me.sleeps += 1;
             self.pools[pool].asleep += 1;
         }
+    }
+
+    /// `yield_now`: one job of any kind, if there is one.
+    fn yield_now(&mut self, pool: usize, worker: usize) {
+        if let Some(job) = self.find_work(pool, worker) {
+            return self.execute(pool, worker, job);
+        }
+        self.pools[pool].workers[worker].cpu += self.weather.look;
+        let pause = self.weather.look + self.weather.hop(&mut self.dice);
+        self.on_a_core(pause, Event::Worker(pool, worker));
     }
 
     pub(super) fn execute(&mut self, pool: usize, worker: usize, job: Job) {
@@ -301,6 +318,27 @@ impl World {
                 }
                 self.inject(other, Job::Piece(Piece::new(code, Some(latch))));
                 self.wait_for(pool, worker, latch);
+            }
+            Op::Back(to, parts) => {
+                let latch = self.latch(parts.len(), Waiter::Worker(pool, worker));
+                self.unfinished += parts.len();
+                for part in parts {
+                    let piece = Piece::new(part, Some(latch));
+                    if to == pool {
+                        self.push(pool, worker, piece);
+                    } else {
+                        self.inject(to, Job::Piece(piece));
+                    }
+                }
+                self.wait_for(pool, worker, latch);
+            }
+            Op::Yield => return self.yield_now(pool, worker),
+            Op::Await(code) => {
+                self.unfinished += 1;
+                let latch = self.latch(1, Waiter::Nobody);
+                let piece = Piece { spawned: true, ..Piece::new(code, Some(latch)) };
+                self.push(pool, worker, piece);
+                self.pools[pool].workers[worker].stack.push(Frame::Spin(latch));
             }
             Op::Broadcast(code) => {
                 let count = self.pools[pool].workers.len();
