@@ -1,9 +1,9 @@
 //! Random programs of nearly everything rayon offers, on two pools that call each other: the results
-//! of a serial run, within the budget, and an end.
+//! of a serial run, within the budget, and an end, of their threads, too.
 //!
 //! `RANDOM_DIALECTS=first..last` runs other seeds than the default ones; a failure names its seed.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -192,14 +192,19 @@ fn run_group(first: u64, last: u64) {
     let adopts = random.below(4) == 0;
     let alongside = !adopts && random.below(2) == 0;
     let jobserver = Jobserver::new(tokens);
+    let exits = Arc::new(AtomicUsize::new(0));
     let build = |workers, adopts| {
+        let exits = Arc::clone(&exits);
         let builder = ThreadPoolBuilder::new().num_threads(workers).jobserver(jobserver.clone());
-        let builder = builder.detect_blocking(None);
+        let builder = builder.detect_blocking(None).exit_handler(move |_| {
+            exits.fetch_add(1, Ordering::Relaxed);
+        });
         let builder = if adopts { builder.use_current_thread() } else { builder };
         builder.build().expect("a pool of a sane size can be built")
     };
     let pools = [build(workers[0], adopts), build(workers[1], false)];
-    let place = &Arc::new(Place { pools, gauge: Gauge::default() });
+    let owner = Arc::new(Place { pools, gauge: Gauge::default() });
+    let place = &owner;
     let run = &|seed: u64| {
         let mut random = Random::new(seed);
         let size = 1 + random.below(40);
@@ -224,6 +229,9 @@ fn run_group(first: u64, last: u64) {
         "seeds {first}..{last}: {most} at once of {workers:?} workers on {tokens} tokens"
     );
     eventually("tokens come back", || jobserver.held() == 0);
+    drop(owner);
+    let threads = total - usize::from(adopts);
+    eventually("threads end", || exits.load(Ordering::Relaxed) == threads);
 }
 
 #[test]
