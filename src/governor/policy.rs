@@ -323,7 +323,9 @@ impl Policy {
     /// The owner has dropped the pool: finish what was spawned, then end.
     pub(crate) fn drain(&mut self, now: Nanos, out: &mut Orders) {
         self.draining = true;
+        // No call comes from now on that nobody announced.
         self.anchored = false;
+        self.came_back = false;
         if std::mem::take(&mut self.adopted) {
             self.dismiss_builder(now, out);
         }

@@ -221,6 +221,7 @@ impl Policy {
             self.roster.step(worker);
             self.park(now, worker, nested);
             if self.phase == Phase::Dormant {
+                self.call_lent(now, out);
                 self.end_if_over(out);
             } else {
                 self.post(now, 1, out);
@@ -365,6 +366,17 @@ impl Policy {
                     self.probe_by(now + self.knobs.look.0);
                 }
             }
+        }
+    }
+
+    /// Makes sure that those who were seen to block say so when they are idle: nobody is left who would call
+    /// them, and they go on without a word.
+    pub(super) fn call_lent(&mut self, now: Nanos, out: &mut Orders) {
+        if self.absences.any_lent() && self.probes == 0 {
+            self.probes = 1;
+            self.tally.probes += 1;
+            self.last_post = now;
+            out.posts += 1;
         }
     }
 

@@ -77,6 +77,7 @@ impl Policy {
             let next_look = self.roster.next_look().unwrap_or(Nanos::MAX);
             self.press_at = (now + self.heart.beat).min(next_look).max(now + self.knobs.recheck.0);
             self.heart.beat = (self.heart.beat * 2).min(self.knobs.beat.1);
+            self.call_lent(now, out);
             self.end_if_over(out);
         }
     }

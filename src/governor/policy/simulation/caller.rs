@@ -175,11 +175,17 @@ impl World {
         self.announcements.len() - 1
     }
 
-    /// A caller is done: pools that nobody else uses are dropped.
+    /// A caller is done.
     fn retire(&mut self, id: usize) {
         self.unfinished -= 1;
         self.callers[id].done = Some(self.now);
-        for pool in std::mem::take(&mut self.callers[id].uses) {
+        let uses = std::mem::take(&mut self.callers[id].uses);
+        self.give_up_use(&uses);
+    }
+
+    /// Pools that nobody else uses are dropped.
+    pub(super) fn give_up_use(&mut self, pools: &[usize]) {
+        for &pool in pools {
             self.pools[pool].users -= 1;
             if self.pools[pool].users == 0 && !self.pools[pool].anchored {
                 self.drop_pool(pool);

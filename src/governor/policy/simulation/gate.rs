@@ -161,8 +161,10 @@ impl World {
     }
 
     fn seems_nested(&mut self, pool: usize, worker: usize) -> bool {
+        let home = &self.pools[pool];
         match self.hints {
-            Hints::Right => self.pools[pool].workers[worker].stack.len() > 1,
+            // Nobody can measure the stack of a thread that came to be a worker.
+            Hints::Right => home.workers[worker].stack.len() > 1 || (home.adopts && worker == 0),
             Hints::Nested => true,
             Hints::Top => false,
             Hints::Random => self.dice.percent(50),

@@ -61,7 +61,10 @@ impl Piece {
 pub(super) struct Pool {
     pub(super) process: usize,
     pub(super) account: usize,
+    /// Called in ways that no governor sees, and never dropped.
     pub(super) anchored: bool,
+    /// Worker 0 is the thread that built the pool.
+    pub(super) adopts: bool,
     pub(super) workers: Vec<Worker>,
     pub(super) injector: VecDeque<Job>,
     pub(super) policy: Policy,
@@ -84,6 +87,8 @@ pub(super) struct Pool {
     pub(super) admitted: usize,
     /// Callers that may still call the pool.
     pub(super) users: usize,
+    /// The pools that the thread which built this one may call.
+    pub(super) uses: Vec<usize>,
     pub(super) dropped: bool,
     /// When its last job was done.
     pub(super) done: Nanos,
@@ -95,14 +100,15 @@ impl Pool {
         account: usize,
         terminate: usize,
         workers: Vec<Worker>,
-        anchored: bool,
+        (anchored, adopts): (bool, bool),
         knobs: Knobs,
     ) -> Self {
         Pool {
             process,
             account,
             anchored,
-            policy: Policy::new(workers.len(), anchored, knobs),
+            adopts,
+            policy: Policy::new(workers.len(), anchored || adopts, knobs),
             workers,
             injector: VecDeque::new(),
             purse: Vec::new(),
@@ -117,6 +123,7 @@ impl Pool {
             holds: 1,
             admitted: 0,
             users: 0,
+            uses: Vec::new(),
             dropped: false,
             done: 0,
         }

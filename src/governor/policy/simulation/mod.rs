@@ -5,6 +5,7 @@
 //! A failing seed tells itself; `SIMULATION_SEED=… cargo test --lib simulation` runs it alone, and
 //! `SIMULATION_TRACE=1` has it tell every event. `SIMULATION_SEEDS=…` runs that many.
 
+mod adopted;
 mod blocking;
 mod caller;
 mod crowds;

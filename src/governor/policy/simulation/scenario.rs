@@ -66,10 +66,14 @@ fn world(seed: u64, blocks: bool) -> Scenario {
 
 fn populate(world: &mut World, dice: &mut Dice, process: usize, blocks: bool) -> Nanos {
     let mut pools = Vec::new();
-    let anchored = dice.percent(30);
+    let (anchored, adopts) = (dice.percent(30), dice.percent(15));
     for index in 0..dice.pick(&[1, 1, 1, 2, 3]) {
         let workers = dice.pick(&[1, 2, 2, 3, 4, 6, 9]);
-        pools.push(world.pool(process, workers, anchored && index == 0));
+        pools.push(match adopts && index == 0 {
+            // Somebody must be there once that thread has left.
+            true => world.adopting(process, workers.max(2)),
+            false => world.pool(process, workers, anchored && index == 0),
+        });
     }
     let longest = dice.pick(&[100 * MICROSECOND, MILLISECOND, 4 * MILLISECOND]);
     let style = Style {
@@ -77,8 +81,9 @@ fn populate(world: &mut World, dice: &mut Dice, process: usize, blocks: bool) ->
             pools: &pools,
             open: &[],
             longest,
-            broadcasts: dice.percent(50),
-            spawns: dice.percent(50),
+            // The copy of a thread that has left waits for ever, and what it has spawned for another worker.
+            broadcasts: dice.percent(50) && !adopts,
+            spawns: dice.percent(50) && !adopts,
             locks: blocks.then(|| dice.below(4)),
         },
         size: dice.pick(&[3, 20, 60]),
@@ -93,6 +98,12 @@ fn populate(world: &mut World, dice: &mut Dice, process: usize, blocks: bool) ->
     let locks = style.taste.locks.unwrap_or(0);
     world.locks.resize_with(locks.max(world.locks.len()), Lock::default);
     let mut work = 0;
+    if adopts {
+        let size = 1 + dice.below(style.size);
+        let program = code(dice, Taste { open: &[pools[0]], ..style.taste }, size);
+        work += program::duration(&program, 1);
+        world.build(pools[0], program, &pools);
+    }
     for _ in 0..=dice.below(3) {
         let acts: Vec<_> = (0..=dice.below(12)).map(|_| act(world, dice, style)).collect();
         work += acts.iter().map(|act| duration(world, act)).sum::<Nanos>();

@@ -172,7 +172,12 @@ impl World {
             return self.start(pool, worker);
         }
         match me.stack.last_mut() {
-            None => me.mode = Mode::Gone,
+            None => {
+                me.mode = Mode::Gone;
+                if self.pools[pool].adopts && worker == 0 {
+                    self.builder_is_done(pool);
+                }
+            }
             Some(Frame::Wait(latch)) => {
                 let latch = *latch;
                 self.wait(pool, worker, latch);

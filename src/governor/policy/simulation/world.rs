@@ -130,19 +130,33 @@ impl World {
 
     /// Builds a pool: its workers start one by one, its governor when all are on their way.
     pub(super) fn pool(&mut self, process: usize, workers: usize, anchored: bool) -> usize {
-        let pool = self.pools.len();
-        let account = self.processes[process].open(pool);
-        let terminate = self.latch(1, super::machine::Waiter::Nobody);
-        let workers = (0..workers).map(|_| Worker::new(terminate)).collect::<Vec<_>>();
-        let count = workers.len();
-        let knobs = Knobs { detect: self.detect, lease: self.lease, ..Knobs::default() };
-        let pool_ = Pool::new(process, account, terminate, workers, anchored, knobs);
-        self.pools.push(pool_);
+        let pool = self.rayon(process, workers, (anchored, false));
         if anchored {
             self.anchor(pool);
         }
-        (0..count).for_each(|worker| self.wake_at(Event::Worker(pool, worker)));
+        (0..workers).for_each(|worker| self.wake_at(Event::Worker(pool, worker)));
         self.ring(pool);
+        pool
+    }
+
+    /// The same with the current thread, which goes on with its program, as worker 0. It uses the pool
+    /// as long as that takes.
+    pub(super) fn adopting(&mut self, process: usize, workers: usize) -> usize {
+        let pool = self.rayon(process, workers, (false, true));
+        self.anchor(pool);
+        self.adopt(pool);
+        (1..workers).for_each(|worker| self.wake_at(Event::Worker(pool, worker)));
+        self.ring(pool);
+        pool
+    }
+
+    fn rayon(&mut self, process: usize, workers: usize, kind: (bool, bool)) -> usize {
+        let pool = self.pools.len();
+        let account = self.processes[process].open(pool);
+        let terminate = self.latch(1, super::machine::Waiter::Nobody);
+        let workers = (0..workers).map(|_| Worker::new(terminate)).collect();
+        let knobs = Knobs { detect: self.detect, lease: self.lease, ..Knobs::default() };
+        self.pools.push(Pool::new(process, account, terminate, workers, kind, knobs));
         pool
     }
 
