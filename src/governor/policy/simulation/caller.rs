@@ -87,7 +87,7 @@ impl World {
             let (pool, latch, pause) = (*pool, *latch, *pause);
             return match parts.pop_front() {
                 Some(part) => {
-                    self.inject(pool, Job::Piece(Piece::new(part, Some(latch))));
+                    self.inject_late(pool, Piece::new(part, Some(latch)));
                     self.after(pause, Event::Caller(id));
                 }
                 // Woken once the jobs are done, too.

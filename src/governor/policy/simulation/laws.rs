@@ -151,7 +151,7 @@ impl World {
             let free = !self.jobserver.lying.is_empty() || self.processes[pool.process].own;
             let idle = pool.workers.iter().any(Worker::is_idle);
             let waiting = pool.queued > 0 && free && !idle && pool.workers.iter().any(is_parked);
-            let called = waiting && pool.policy.engaged > 0;
+            let called = waiting && pool.knows_of_call(now, unserved[0]);
             let since = laws.unserved_since[id].iter_mut();
             for ((since, holds), bound) in since.zip([waiting, called]).zip(unserved) {
                 let lasted = lasts(since, holds, now);

@@ -92,6 +92,8 @@ pub(super) struct Pool {
     pub(super) dropped: bool,
     /// When its last job was done.
     pub(super) done: Nanos,
+    /// When a call that is under way last put a job into it that nobody announced.
+    surprised: Option<Nanos>,
 }
 
 impl Pool {
@@ -126,7 +128,16 @@ impl Pool {
             uses: Vec::new(),
             dropped: false,
             done: 0,
+            surprised: None,
         }
+    }
+}
+
+impl Pool {
+    /// Whether it is called, and could know of all that it has to do for so long.
+    pub(super) fn knows_of_call(&self, now: Nanos, since: Nanos) -> bool {
+        let knows = self.surprised.is_none_or(|at| at + since < now);
+        self.policy.engaged > 0 && knows
     }
 }
 
@@ -196,6 +207,12 @@ impl World {
             usize::from(matches!(&job, Job::Probe | Job::Piece(Piece { spawned: true, .. })));
         home.injector.push_back(job);
         self.new_job(pool, was_empty);
+    }
+
+    /// A job of a call that is under way already.
+    pub(super) fn inject_late(&mut self, pool: usize, piece: Piece) {
+        self.pools[pool].surprised = Some(self.now);
+        self.inject(pool, Job::Piece(piece));
     }
 
     /// A copy for each worker.

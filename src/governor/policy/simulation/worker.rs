@@ -332,7 +332,7 @@ impl World {
                     if to == pool {
                         self.push(pool, worker, piece);
                     } else {
-                        self.inject(to, Job::Piece(piece));
+                        self.inject_late(to, piece);
                     }
                 }
                 self.wait_for(pool, worker, latch);
