@@ -92,6 +92,9 @@ pub(crate) struct Policy {
     rhythm: Rhythm,
     /// A thread that never parks at top level is among the workers.
     adopted: bool,
+    /// That thread has left, and so many probes are to be taken until somebody has looked for what it may have left
+    /// behind.
+    bereft: usize,
     /// The owner has dropped the pool.
     draining: bool,
     ended: bool,
@@ -154,6 +157,7 @@ impl Policy {
             engaged: 0,
             rhythm: Rhythm::default(),
             adopted: false,
+            bereft: 0,
             draining: false,
             ended: false,
             probes: 0,
@@ -418,6 +422,7 @@ impl Policy {
             || self.engaged > 0
             || self.sweep.in_turn.is_some()
             || self.waiting
+            || self.bereft > 0
             || self.roster.any_nested()
             || self.absences.any()
             || self.roster.any_stale(self.epoch);

@@ -1,7 +1,8 @@
 //! Pools whose first worker is the thread that built them.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::Duration;
 
 use rayon_jobserver::{Jobserver, ThreadPool, ThreadPoolBuilder};
@@ -22,9 +23,14 @@ fn adopt(workers: usize, jobserver: &Jobserver) -> (ThreadPool, Arc<AtomicUsize>
     (builder.build().expect("a pool of a sane size can be built"), exits)
 }
 
-/// Waits until all threads have ended, and the own slot is there for somebody else.
+/// Waits until all threads have ended and hold nothing.
 fn has_ended(workers: usize, exits: &AtomicUsize, jobserver: &Jobserver) {
     eventually("the other threads end", || exits.load(Ordering::SeqCst) == workers - 1);
+    is_free(jobserver);
+}
+
+/// Waits until all tokens have come back, and the own slot is there for somebody else.
+fn is_free(jobserver: &Jobserver) {
     eventually("tokens come back", || jobserver.held() == 0);
     let builder = ThreadPoolBuilder::new().num_threads(1).jobserver(jobserver.clone());
     assert_eq!(builder.build().expect("one worker").install(|| 1), 1);
@@ -113,5 +119,33 @@ fn a_loan_is_backed_by_the_next_fund_that_comes_back() {
         end.send(()).expect("the job waits");
         eventually("the own slot is as good", || jobserver.held() == 0);
         assert_eq!(pool.stats().overcommits, 1);
+    });
+}
+
+/// Fair share asks every worker for a token, by a job in the queue of each. With the copy of the thread that has left
+/// rayon's pool lives on until that thread waits for jobs once more, of whatever pool; but it holds nothing.
+#[test]
+fn a_dropped_pool_that_was_asked_for_a_token_holds_nothing() {
+    must_end("a contended pool", || {
+        let jobserver = Jobserver::new(1);
+        let (pool, exits) = adopt(3, &jobserver);
+        let gauge = Arc::new(Gauge::default());
+        let enough = Arc::new(AtomicBool::new(false));
+        for _ in 0..100_000 {
+            let (gauge, enough) = (Arc::clone(&gauge), Arc::clone(&enough));
+            let time = move || if enough.load(Ordering::SeqCst) { Duration::ZERO } else { LEAF };
+            pool.spawn(move || gauge.leaf(|| virtual_core(time())));
+        }
+        thread::scope(|scope| {
+            scope.spawn(|| drop(jobserver.acquire()));
+            // Not in the pool: what lies in this thread's own queue stays there.
+            eventually("the token is offered", || pool.stats().offers > 0);
+        });
+        enough.store(true, Ordering::SeqCst);
+        drop(pool);
+        eventually("all jobs are done", || gauge.total() == 100_000);
+        assert!(gauge.most() <= 2, "{} at once on one token", gauge.most());
+        is_free(&jobserver);
+        eventually("the other threads end", || exits.load(Ordering::SeqCst) == 2);
     });
 }

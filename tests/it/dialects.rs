@@ -199,7 +199,8 @@ fn run_group(first: u64, last: u64) {
         let builder = builder.detect_blocking(None).exit_handler(move |_| {
             exits.fetch_add(1, Ordering::Relaxed);
         });
-        let builder = if adopts { builder.use_current_thread() } else { builder };
+        // What fair share leaves in the queue of a thread that does not come back keeps rayon's pool alive.
+        let builder = if adopts { builder.use_current_thread().fair_share(false) } else { builder };
         builder.build().expect("a pool of a sane size can be built")
     };
     let pools = [build(workers[0], adopts), build(workers[1], false)];

@@ -192,6 +192,8 @@ impl Policy {
     /// The pool was dropped, which is all that its first worker, the thread that built it, had to do with it.
     pub(super) fn dismiss_builder(&mut self, now: Nanos, out: &mut Orders) {
         let builder = 0;
+        // Whoever takes a probe that lies there already may have looked before.
+        self.bereft = if self.workers > 1 { self.probes + 1 } else { 0 };
         if self.roster.is_outside(builder) {
             self.absences.set(builder, Presence::Gone);
             self.roster.step(builder);

@@ -21,6 +21,7 @@ impl Policy {
             self.probe_by(now + self.knobs.look.1);
             return Verdict::Stay;
         }
+        self.bereft = self.bereft.saturating_sub(1);
         if !self.ended && self.strays(now, worker, nested, out) {
             return Verdict::Park;
         }
@@ -192,6 +193,12 @@ impl Policy {
             Phase::Saturated { since } => now >= since + 20 * self.knobs.tau,
             Phase::Listening { .. } | Phase::Dormant | Phase::Slack => false,
         }
+    }
+
+    /// When the next probe is due that tells whether the thread which has left left nothing behind.
+    pub(super) fn bereft_until(&self) -> Option<Nanos> {
+        let waits = self.bereft > 0 && self.sweep.in_turn.is_none();
+        waits.then(|| self.last_post + self.knobs.look.0)
     }
 
     pub(super) fn probe_by(&mut self, at: Nanos) {

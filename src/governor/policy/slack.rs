@@ -42,7 +42,7 @@ impl Policy {
         if let Some(look) = self.roster.next_look() {
             consider(look);
         }
-        if let Some(probe) = self.looks.probe_at {
+        if let Some(probe) = earlier(self.looks.probe_at, self.bereft_until()) {
             consider(probe);
         }
         if let Some(listen) = earlier(self.looks.at, self.glance_due()) {
@@ -99,7 +99,7 @@ impl Policy {
         if market.rival_starving
             || self.sweep_is_due(now)
             || self.roster.next_look().is_some_and(|at| at <= now)
-            || self.looks.probe_at.is_some_and(|at| at <= now)
+            || earlier(self.looks.probe_at, self.bereft_until()).is_some_and(|at| at <= now)
             || listens
         {
             self.look_soon(market);

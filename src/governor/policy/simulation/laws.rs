@@ -208,12 +208,18 @@ impl World {
         }
     }
 
-    /// Whether idle pools hold nothing, and nothing at all goes on in those that see all calls.
+    /// Whether idle pools hold nothing, nothing at all goes on in those that see all calls, and the threads of
+    /// those that were dropped have ended.
     pub(super) fn is_at_rest(&self) -> bool {
         let still = |pool: &Pool| {
             let policy = &pool.policy;
             let idle = policy.deadline().is_none() && policy.demand() == Demand::default();
-            (pool.anchored || idle) && policy.ended() == pool.dropped
+            let gone = pool.workers.iter().all(|worker| worker.mode == Mode::Gone);
+            // A call in the queue of a thread that has left keeps the others asleep.
+            let kept = pool.adopts && !pool.workers[0].mail.is_empty();
+            (pool.anchored || idle)
+                && policy.ended() == pool.dropped
+                && (!pool.dropped || gone || kept)
         };
         self.processes.iter().all(|process| process.held == 0) && self.pools.iter().all(still)
     }

@@ -81,9 +81,9 @@ fn populate(world: &mut World, dice: &mut Dice, process: usize, blocks: bool) ->
             pools: &pools,
             open: &[],
             longest,
-            // The copy of a thread that has left waits for ever, and what it has spawned for another worker.
+            // The copy of a thread that has left waits for ever.
             broadcasts: dice.percent(50) && !adopts,
-            spawns: dice.percent(50) && !adopts,
+            spawns: dice.percent(50),
             locks: blocks.then(|| dice.below(4)),
         },
         size: dice.pick(&[3, 20, 60]),
