@@ -5,6 +5,7 @@ mod crowded;
 mod glancing;
 mod growing;
 mod handing;
+mod leaving;
 mod looking;
 mod nesting;
 mod resuming;

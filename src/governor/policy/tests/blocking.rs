@@ -2,6 +2,24 @@
 
 use super::*;
 
+/// Has busy workers block without a word until that is seen, and says who is woken for them.
+pub(super) fn until_lent(story: &mut Story) -> Vec<(usize, Wake)> {
+    loop {
+        story.now = story.policy.deadline().expect("it is looked for").max(story.now);
+        if story.policy.inspects(story.now) {
+            let look = |policy: &mut Policy, now, out: &mut Orders| {
+                policy.inspect(now, |_| Stillness::Blocked, out);
+            };
+            let woken = story.tell(look).1.wake;
+            if !woken.is_empty() {
+                return woken;
+            }
+        } else {
+            story.beat(SCARCE, Ran::No);
+        }
+    }
+}
+
 #[test]
 fn a_worker_that_blocks_hands_its_fund_on_and_comes_back_before_idle_ones() {
     let mut story = Story::new(2, false, 1);
@@ -55,18 +73,7 @@ fn a_fund_is_lent_while_its_worker_sleeps_and_paid_back_when_it_wakes() {
     let mut story = Story::with(2, 1, Knobs::default());
     story.spread();
     let busy = if story.policy.runs(0) { 0 } else { 1 };
-    let mut lent = Vec::new();
-    while lent.is_empty() {
-        story.now = story.policy.deadline().expect("it is looked for").max(story.now);
-        if story.policy.inspects(story.now) {
-            let look = |policy: &mut Policy, now, out: &mut Orders| {
-                policy.inspect(now, |_| Stillness::Blocked, out);
-            };
-            lent = story.tell(look).1.wake;
-        } else {
-            story.beat(SCARCE, Ran::No);
-        }
-    }
+    let lent = until_lent(&mut story);
     assert_eq!(lent, [(1 - busy, Wake::Work)]);
     story.resumed();
     assert_eq!((story.policy.admitted(), story.policy.tally().lendings), (1, 1));

@@ -1,0 +1,112 @@
+//! Stories of pools that are dropped, and of the thread that built one and was a worker of it.
+
+use super::*;
+
+/// A pool of the thread that builds it and others, of whom so many have come up.
+fn adopted(workers: usize, started: usize, funds: usize) -> Story {
+    let knobs = Knobs { detect: None, lease: None, ..Knobs::default() };
+    let mut story = Story { policy: Policy::new(workers, true, knobs), now: 0, funds };
+    story.tell(|_, _, out| out.take += 1);
+    story.tell(|policy, now, _| policy.adopted(now, 0));
+    for worker in 1..=started {
+        let verdict = story.tell(|policy, now, _| policy.started(now, worker)).0;
+        assert_eq!(verdict, Verdict::Park, "the fund is the builder's");
+    }
+    story
+}
+
+#[test]
+fn a_pool_of_the_thread_that_built_it_alone_ends_with_it() {
+    let mut story = adopted(1, 0, 1);
+    story.tell(Policy::drain);
+    assert!(story.policy.ended());
+    assert_eq!(story.funds, 1);
+}
+
+#[test]
+fn somebody_looks_for_what_the_thread_has_left_behind() {
+    let mut story = adopted(3, 2, 1);
+    let orders = story.tell(Policy::drain).1;
+    assert_eq!(orders.wake, [(2, Wake::Work)], "it has the fund now");
+    story.resumed();
+    assert!(!story.policy.ended());
+    // It comes to its probe, and so has found nothing.
+    let mut orders = story.taken(PLENTY, 2, false).1;
+    while !story.policy.ended() {
+        orders = match orders.wake.pop() {
+            Some((worker, Wake::Turn)) => {
+                let turned = |policy: &mut Policy, now, out: &mut Orders| {
+                    policy.turned(now, PLENTY, worker, false, out)
+                };
+                story.tell(turned).1
+            }
+            Some(other) => panic!("{other:?}"),
+            None if story.policy.probes > 0 => story.taken(PLENTY, 2, false).1,
+            None => story.beat(PLENTY, Ran::No),
+        };
+    }
+    assert_eq!(story.funds, 1);
+}
+
+/// Once such a pool ended at once, and its threads ran what was left as if there were no budget.
+#[test]
+fn threads_that_have_yet_to_come_up_look_too() {
+    let mut story = adopted(3, 0, 1);
+    let orders = story.tell(Policy::drain).1;
+    assert_eq!((orders.wake, story.policy.ended()), (Vec::new(), false));
+    assert_eq!(story.policy.demand().funds, 1);
+    // The ledger grants it.
+    story.tell(|_, _, out| out.take += 1);
+    let verdicts = [1, 2].map(|worker| story.tell(|policy, now, _| policy.started(now, worker)).0);
+    assert_eq!(verdicts, [Verdict::Stay, Verdict::Park]);
+}
+
+#[test]
+fn a_probe_from_before_tells_nothing_of_what_was_left() {
+    let mut story = adopted(2, 1, 2);
+    story.tell(|policy, now, out| {
+        policy.post(now, 1, out);
+    });
+    let orders = story.tell(Policy::drain).1;
+    assert_eq!(orders.wake, [(1, Wake::Work)]);
+    story.resumed();
+    let _ = story.taken(PLENTY, 1, false);
+    assert!(!story.policy.ended() && story.policy.bereft > 0);
+    while story.beat(PLENTY, Ran::No).posts == 0 {
+        assert!(story.now < MILLISECOND, "another one: {:?}", story.policy);
+    }
+    let _ = story.taken(PLENTY, 1, false);
+    assert_eq!(story.policy.bereft, 0);
+}
+
+#[test]
+fn the_thread_may_wait_for_jobs_once_more_but_nobody_relies_on_it() {
+    let mut story = adopted(2, 1, 1);
+    story.tell(Policy::drain);
+    story.resumed();
+    let bereft = story.policy.bereft;
+    let (verdict, orders) = story.taken(PLENTY, 0, true);
+    assert_eq!((verdict, orders.give, story.policy.bereft), (Verdict::Stay, 0, bereft));
+    assert_eq!((story.policy.admitted(), story.policy.tally().overcommits), (1, 0));
+    // It blocks, and goes on when it likes.
+    story.tell(|policy, now, out| policy.blocked(now, 0, out));
+    let verdict = story.tell(|policy, now, out| policy.unblocked(now, 0, out)).0;
+    assert_eq!((verdict, story.policy.tally().absences), (Verdict::Stay, 0));
+}
+
+/// Once nobody called those that were seen to block, when the last of the others blocked by its own word: they
+/// were idle, and nobody knew.
+#[test]
+fn whoever_was_seen_to_block_is_called_when_nobody_else_is_left() {
+    let mut story = Story::with(2, 1, Knobs { lease: None, ..Knobs::default() });
+    story.spread();
+    let [(other, Wake::Work)] = blocking::until_lent(&mut story)[..] else { panic!("one") };
+    story.resumed();
+    while story.policy.probes > 0 {
+        let _ = story.taken(PLENTY, other, false);
+    }
+    let (_, orders) = story.tell(|policy, now, out| policy.blocked(now, other, out));
+    assert_eq!((story.policy.admitted(), orders.posts), (0, 1));
+    let (verdict, _) = story.taken(PLENTY, 1 - other, false);
+    assert_eq!((verdict, story.policy.tally().overcommits), (Verdict::Park, 1));
+}
