@@ -3,15 +3,17 @@
 //!
 //! `RANDOM_DIALECTS=first..last` runs other seeds than the default ones; a failure names its seed.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use rayon_jobserver::{Jobserver, ThreadPool, ThreadPoolBuilder};
 
 use crate::random::program::{Program, Random, mix};
 use crate::random::seeds;
-use crate::support::{Gauge, eventually, must_end};
+use crate::support::{Gauge, eventually, must_end, virtual_core};
 
 /// Programs that share two pools, some of them at the same time.
 const PER_GROUP: u64 = 5;
@@ -39,6 +41,10 @@ enum Speech {
     Elsewhere(Box<Speech>),
     /// A scope here whose jobs are spawned by the other pool.
     Back(Vec<Speech>),
+    /// After a while in `blocking`.
+    Away(Duration, Box<Speech>),
+    /// The second one panics with its result beside the first one.
+    Caught(Box<Speech>, Box<Speech>),
 }
 
 /// Two pools on one jobserver.
@@ -59,7 +65,7 @@ impl Speech {
             let count = 1 + random.below(size.min(6));
             (0..count).map(|_| Speech::random(random, size / count, copies)).collect()
         };
-        match random.below(12) {
+        match random.below(14) {
             0 | 1 => {
                 let left = 1 + random.below(size - 1);
                 Speech::Join(boxed(random, left), boxed(random, size - left))
@@ -78,6 +84,14 @@ impl Speech {
             7 => Speech::Spawned(Arc::new(Speech::random(random, size - 1, copies))),
             8 => Speech::Elsewhere(boxed(random, size - 1)),
             9 => Speech::Back(parts(random)),
+            10 => {
+                let time = Duration::from_micros(random.below(3_000));
+                Speech::Away(time, boxed(random, size - 1))
+            }
+            11 => {
+                let left = 1 + random.below(size - 1);
+                Speech::Caught(boxed(random, left), boxed(random, size - left))
+            }
             _ => Speech::Plain(Program::random(random, size)),
         }
     }
@@ -95,6 +109,7 @@ impl Speech {
                 part.run_serially()
             }
             Speech::Spawned(part) => part.run_serially(),
+            Speech::Away(_, part) | Speech::Caught(_, part) => part.run_serially(),
         }
     }
 
@@ -163,6 +178,18 @@ impl Speech {
                 outcome.1.load(Ordering::Relaxed)
             }
             Speech::Elsewhere(part) => place.pools[1 - here].install(|| part.run(place, 1 - here)),
+            Speech::Away(time, part) => {
+                rayon_jobserver::blocking(|| virtual_core(*time));
+                part.run(place, here)
+            }
+            Speech::Caught(left, right) => {
+                let both = || {
+                    let right = || -> u64 { resume_unwind(Box::new(right.run(place, here))) };
+                    rayon::join(|| left.run(place, here), right)
+                };
+                let panic = catch_unwind(AssertUnwindSafe(both)).expect_err("one of them panics");
+                *panic.downcast().expect("its result")
+            }
             Speech::Back(parts) => {
                 let mut results = vec![0; parts.len()];
                 rayon::scope(|scope| {
@@ -191,12 +218,13 @@ fn run_group(first: u64, last: u64) {
     let tokens = random.below(total as u64) as usize;
     let adopts = random.below(4) == 0;
     let alongside = !adopts && random.below(2) == 0;
+    let detect = (random.below(3) == 0).then_some(Duration::from_millis(10));
     let jobserver = Jobserver::new(tokens);
     let exits = Arc::new(AtomicUsize::new(0));
     let build = |workers, adopts| {
         let exits = Arc::clone(&exits);
         let builder = ThreadPoolBuilder::new().num_threads(workers).jobserver(jobserver.clone());
-        let builder = builder.detect_blocking(None).exit_handler(move |_| {
+        let builder = builder.detect_blocking(detect).exit_handler(move |_| {
             exits.fetch_add(1, Ordering::Relaxed);
         });
         // What fair share leaves in the queue of a thread that does not come back keeps rayon's pool alive.
@@ -225,8 +253,10 @@ fn run_group(first: u64, last: u64) {
         (middle..last).for_each(run);
     });
     let most = place.gauge.most();
+    // Of those who come back from `blocking` when nobody is idle for long, or were seen to block.
+    let overcommits: u64 = place.pools.iter().map(|pool| pool.stats().overcommits).sum();
     assert!(
-        most <= total.min(tokens + 1),
+        most <= total.min(tokens + 1 + overcommits as usize),
         "seeds {first}..{last}: {most} at once of {workers:?} workers on {tokens} tokens"
     );
     eventually("tokens come back", || jobserver.held() == 0);

@@ -130,7 +130,7 @@ impl World {
 
     /// Builds a pool: its workers start one by one, its governor when all are on their way.
     pub(super) fn pool(&mut self, process: usize, workers: usize, anchored: bool) -> usize {
-        let pool = self.rayon(process, workers, (anchored, false));
+        let pool = self.set_up(process, workers, (anchored, false));
         if anchored {
             self.anchor(pool);
         }
@@ -142,7 +142,7 @@ impl World {
     /// The same with the current thread, which goes on with its program, as worker 0. It uses the pool
     /// as long as that takes.
     pub(super) fn adopting(&mut self, process: usize, workers: usize) -> usize {
-        let pool = self.rayon(process, workers, (false, true));
+        let pool = self.set_up(process, workers, (false, true));
         self.anchor(pool);
         self.adopt(pool);
         (1..workers).for_each(|worker| self.wake_at(Event::Worker(pool, worker)));
@@ -150,7 +150,7 @@ impl World {
         pool
     }
 
-    fn rayon(&mut self, process: usize, workers: usize, kind: (bool, bool)) -> usize {
+    fn set_up(&mut self, process: usize, workers: usize, kind: (bool, bool)) -> usize {
         let pool = self.pools.len();
         let account = self.processes[process].open(pool);
         let terminate = self.latch(1, super::machine::Waiter::Nobody);
