@@ -1,8 +1,10 @@
 //! Random programs of nearly everything rayon offers, on two pools that call each other: the results
 //! of a serial run, within the budget, and an end, of their threads, too.
 //!
-//! `RANDOM_DIALECTS=first..last` runs other seeds than the default ones; a failure names its seed.
+//! `RANDOM_DIALECTS=first..last` runs other seeds than the default ones, `RANDOM_GLOBALS` so many processes
+//! with a global pool; a failure names its seed.
 
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -11,12 +13,16 @@ use std::time::Duration;
 
 use rayon_jobserver::{Jobserver, ThreadPool, ThreadPoolBuilder};
 
+use crate::process::in_own_process;
 use crate::random::program::{Program, Random, mix};
 use crate::random::seeds;
 use crate::support::{Gauge, eventually, must_end, virtual_core};
 
 /// Programs that share two pools, some of them at the same time.
-const PER_GROUP: u64 = 5;
+const PER_GROUP: usize = 5;
+
+/// Programs that one global pool runs.
+const PER_PROCESS: u64 = 100;
 
 /// A program in the words of rayon's whole interface.
 #[derive(Debug)]
@@ -49,8 +55,84 @@ enum Speech {
 
 /// Two pools on one jobserver.
 struct Place {
-    pools: [ThreadPool; 2],
+    pools: [Pool; 2],
     gauge: Gauge,
+}
+
+enum Pool {
+    Owned(ThreadPool),
+    /// rayon's global one, called by our functions or by rayon's own.
+    Global,
+    Bare,
+}
+
+impl Pool {
+    fn install<R: Send>(&self, op: impl FnOnce() -> R + Send) -> R {
+        match self {
+            Pool::Owned(pool) => pool.install(op),
+            Pool::Global => rayon_jobserver::install(op),
+            Pool::Bare => rayon::scope(|_| op()),
+        }
+    }
+
+    fn overcommits(&self) -> usize {
+        let stats = match self {
+            Pool::Owned(pool) => pool.stats(),
+            Pool::Global | Pool::Bare => rayon_jobserver::global::stats().expect("it was built"),
+        };
+        usize::try_from(stats.overcommits).expect("a few")
+    }
+}
+
+/// What differs from group to group.
+struct Group {
+    workers: [usize; 2],
+    tokens: usize,
+    detect: Option<Duration>,
+}
+
+impl Group {
+    fn random(random: &mut Random) -> Self {
+        let workers = [1 + random.below(9) as usize, 1 + random.below(6) as usize];
+        let tokens = random.below((workers[0] + workers[1]) as u64) as usize;
+        let detect = (random.below(3) == 0).then_some(Duration::from_millis(10));
+        Group { workers, tokens, detect }
+    }
+
+    fn builder(&self, pool: usize, jobserver: &Jobserver) -> ThreadPoolBuilder {
+        let builder = ThreadPoolBuilder::new().num_threads(self.workers[pool]);
+        builder.jobserver(jobserver.clone()).detect_blocking(self.detect)
+    }
+
+    /// Runs some programs, half of them `alongside` the others or before, and checks the budget.
+    fn run(&self, place: &Arc<Place>, seeds: Range<u64>, alongside: bool) {
+        let Group { workers, tokens, .. } = self;
+        let run = &|seed: u64| {
+            let mut random = Random::new(seed);
+            let size = 1 + random.below(40);
+            let speech = Speech::random(&mut random, size, 2);
+            let expected = speech.run_serially();
+            let here = random.below(2) as usize;
+            let result = place.pools[here].install(|| speech.run(place, here));
+            assert_eq!(result, expected, "seed {seed}: {workers:?} workers, {tokens} tokens");
+        };
+        let middle = seeds.start + (seeds.end - seeds.start) / 2;
+        thread::scope(|scope| {
+            if alongside {
+                scope.spawn(|| (seeds.start..middle).for_each(run));
+            } else {
+                (seeds.start..middle).for_each(run);
+            }
+            (middle..seeds.end).for_each(run);
+        });
+        let most = place.gauge.most();
+        // Of those who come back from `blocking` when nobody is idle for long, or were seen to block.
+        let overcommits: usize = place.pools.iter().map(Pool::overcommits).sum();
+        assert!(
+            most <= workers.iter().sum::<usize>().min(tokens + 1 + overcommits),
+            "seeds {seeds:?}: {most} at once of {workers:?} workers on {tokens} tokens"
+        );
+    }
 }
 
 impl Speech {
@@ -171,7 +253,7 @@ impl Speech {
                     result.0.store(true, Ordering::Release);
                 });
                 while !outcome.0.load(Ordering::Acquire) {
-                    if rayon::yield_now() == Some(rayon::Yield::Idle) {
+                    if rayon::yield_now() != Some(rayon::Yield::Executed) {
                         thread::yield_now();
                     }
                 }
@@ -211,67 +293,63 @@ fn all_the_same(results: Vec<u64>) -> u64 {
     first
 }
 
-fn run_group(first: u64, last: u64) {
-    let mut random = Random::new(first);
-    let workers = [1 + random.below(9) as usize, 1 + random.below(6) as usize];
-    let total: usize = workers.iter().sum();
-    let tokens = random.below(total as u64) as usize;
+fn run_group(seeds: Range<u64>) {
+    let mut random = Random::new(seeds.start);
+    let group = Group::random(&mut random);
     let adopts = random.below(4) == 0;
     let alongside = !adopts && random.below(2) == 0;
-    let detect = (random.below(3) == 0).then_some(Duration::from_millis(10));
-    let jobserver = Jobserver::new(tokens);
+    let jobserver = Jobserver::new(group.tokens);
     let exits = Arc::new(AtomicUsize::new(0));
-    let build = |workers, adopts| {
+    let build = |pool, adopts| {
         let exits = Arc::clone(&exits);
-        let builder = ThreadPoolBuilder::new().num_threads(workers).jobserver(jobserver.clone());
-        let builder = builder.detect_blocking(detect).exit_handler(move |_| {
+        let builder = group.builder(pool, &jobserver).exit_handler(move |_| {
             exits.fetch_add(1, Ordering::Relaxed);
         });
         // What fair share leaves in the queue of a thread that does not come back keeps rayon's pool alive.
         let builder = if adopts { builder.use_current_thread().fair_share(false) } else { builder };
-        builder.build().expect("a pool of a sane size can be built")
+        Pool::Owned(builder.build().expect("a pool of a sane size can be built"))
     };
-    let pools = [build(workers[0], adopts), build(workers[1], false)];
-    let owner = Arc::new(Place { pools, gauge: Gauge::default() });
-    let place = &owner;
-    let run = &|seed: u64| {
-        let mut random = Random::new(seed);
-        let size = 1 + random.below(40);
-        let speech = Speech::random(&mut random, size, 2);
-        let expected = speech.run_serially();
-        let here = random.below(2) as usize;
-        let result = place.pools[here].install(|| speech.run(place, here));
-        assert_eq!(result, expected, "seed {seed}: {workers:?} workers, {tokens} tokens");
-    };
-    thread::scope(|scope| {
-        let middle = first + (last - first) / 2;
-        if alongside {
-            scope.spawn(move || (first..middle).for_each(run));
-        } else {
-            (first..middle).for_each(run);
-        }
-        (middle..last).for_each(run);
-    });
-    let most = place.gauge.most();
-    // Of those who come back from `blocking` when nobody is idle for long, or were seen to block.
-    let overcommits: u64 = place.pools.iter().map(|pool| pool.stats().overcommits).sum();
-    assert!(
-        most <= total.min(tokens + 1 + overcommits as usize),
-        "seeds {first}..{last}: {most} at once of {workers:?} workers on {tokens} tokens"
-    );
+    let pools = [build(0, adopts), build(1, false)];
+    let place = Arc::new(Place { pools, gauge: Gauge::default() });
+    group.run(&place, seeds, alongside);
     eventually("tokens come back", || jobserver.held() == 0);
-    drop(owner);
-    let threads = total - usize::from(adopts);
+    drop(place);
+    let threads = group.workers.iter().sum::<usize>() - usize::from(adopts);
     eventually("threads end", || exits.load(Ordering::Relaxed) == threads);
 }
 
 #[test]
 fn random_dialects_end_with_the_right_result_within_the_budget() {
     let seeds = seeds("RANDOM_DIALECTS", 0..500);
-    let mut first = seeds.start;
-    while first < seeds.end {
-        let last = (first + PER_GROUP).min(seeds.end);
-        must_end(&format!("seeds {first}..{last}"), move || run_group(first, last));
-        first = last;
+    for first in seeds.clone().step_by(PER_GROUP) {
+        let group = first..(first + PER_GROUP as u64).min(seeds.end);
+        must_end(&format!("seeds {group:?}"), move || run_group(group));
+    }
+}
+
+/// The same where one of the two is the global pool, which is called with notice and without.
+fn run_on_the_global_pool(process: u64) {
+    let mut random = Random::new(process);
+    let group = Group::random(&mut random);
+    let jobserver = Jobserver::new(group.tokens);
+    group.builder(0, &jobserver).build_global().expect("nobody has used rayon here");
+    for first in (process * PER_PROCESS..).step_by(PER_GROUP).take(PER_PROCESS as usize / PER_GROUP)
+    {
+        let global = if random.below(3) == 0 { Pool::Global } else { Pool::Bare };
+        let other = group.builder(1, &jobserver).build().expect("a pool of a sane size");
+        let place =
+            Arc::new(Place { pools: [global, Pool::Owned(other)], gauge: Gauge::default() });
+        group.run(&place, first..first + PER_GROUP as u64, random.below(2) == 0);
+        eventually("tokens come back", || jobserver.held() == 0);
+    }
+}
+
+#[test]
+fn random_dialects_on_the_global_pool_end_within_the_budget() {
+    const TEST: &str = "dialects::random_dialects_on_the_global_pool_end_within_the_budget";
+    for process in seeds("RANDOM_GLOBALS", 0..5) {
+        in_own_process(TEST, &[("RANDOM_GLOBALS", &format!("{process}..{}", process + 1))], || {
+            must_end(&format!("process {process}"), move || run_on_the_global_pool(process));
+        });
     }
 }
