@@ -122,6 +122,35 @@ fn a_loan_is_backed_by_the_next_fund_that_comes_back() {
     });
 }
 
+/// Somebody else drops the pool while the thread is parked in a wait of its own.
+#[test]
+fn a_pool_that_is_dropped_by_another_thread_ends() {
+    must_end("a pool in other hands", || {
+        let jobserver = Jobserver::new(1);
+        let (pool, exits) = adopt(2, &jobserver);
+        let begun = &AtomicBool::new(false);
+        let (dropped, was_dropped) = mpsc::channel::<()>();
+        thread::scope(|threads| {
+            threads.spawn(move || {
+                eventually("the job begins", || begun.load(Ordering::SeqCst));
+                // Beside a job that goes on a thread that waits gives its token back.
+                eventually("it parks", || pool.stats().admitted == 1);
+                drop(pool);
+                dropped.send(()).expect("the job waits");
+            });
+            rayon::in_place_scope(|scope| {
+                scope.spawn(move |_| {
+                    begun.store(true, Ordering::SeqCst);
+                    was_dropped.recv().expect("it will be");
+                });
+                // Not into the wait before the other worker has it.
+                eventually("the job begins", || begun.load(Ordering::SeqCst));
+            });
+        });
+        has_ended(2, &exits, &jobserver);
+    });
+}
+
 /// Fair share asks every worker for a token, by a job in the queue of each. With the copy of the thread that has left
 /// rayon's pool lives on until that thread waits for jobs once more, of whatever pool; but it holds nothing.
 #[test]

@@ -194,15 +194,22 @@ impl Policy {
         let builder = 0;
         // Whoever takes a probe that lies there already may have looked before.
         self.bereft = if self.workers > 1 { self.probes + 1 } else { 0 };
+        let comes_back = self.absences.presence[builder] == Presence::Back;
+        if comes_back {
+            self.absences.loosen(builder);
+        }
+        let admitted = self.roster.is_outside(builder);
+        if comes_back || self.roster.take_this(builder).is_some() {
+            // Funded, it would be so for as long as it likes.
+            self.tally.overcommits += 1;
+            out.wake.push((builder, Wake::Loose));
+        }
+        self.absences.set(builder, Presence::Gone);
         if self.roster.is_outside(builder) {
-            self.absences.set(builder, Presence::Gone);
             self.roster.step(builder);
+        }
+        if admitted {
             self.free(now, out);
-        } else if matches!(
-            self.absences.presence[builder],
-            Presence::Away | Presence::Lent | Presence::Loose
-        ) {
-            self.absences.set(builder, Presence::Gone);
         }
     }
 

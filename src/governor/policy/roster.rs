@@ -198,6 +198,16 @@ impl Roster {
         self.take_any_nested().or_else(|| self.take_warmest())
     }
 
+    /// This very worker, if it is parked.
+    pub(crate) fn take_this(&mut self, worker: usize) -> Option<usize> {
+        if self.nested.contains(&(self.looks[worker].0, worker)) {
+            return Some(self.take(worker));
+        }
+        self.cold.remove(&self.parked_at[worker])?;
+        self.warmth.remove(&(self.worked_at[worker], worker));
+        self.leave(Some(worker))
+    }
+
     fn leave(&mut self, worker: Option<usize>) -> Option<usize> {
         worker.inspect(|&worker| self.step(worker))
     }

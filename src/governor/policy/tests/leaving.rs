@@ -94,6 +94,38 @@ fn the_thread_may_wait_for_jobs_once_more_but_nobody_relies_on_it() {
     assert_eq!((verdict, story.policy.tally().absences), (Verdict::Stay, 0));
 }
 
+/// Somebody else drops the pool, while the thread that built it waits for jobs.
+#[test]
+fn the_thread_does_not_stay_parked_in_a_pool_that_is_dropped() {
+    let mut story = adopted(2, 1, 2);
+    story.spread();
+    assert_eq!(story.policy.admitted(), 2);
+    while story.policy.roster.is_outside(0) {
+        if story.policy.probes > 0 {
+            let _ = story.taken(STARVING, 0, true);
+        } else {
+            story.beat(STARVING, Ran::No);
+        }
+    }
+    let orders = story.tell(Policy::drain).1;
+    assert_eq!(orders.wake, [(0, Wake::Loose)]);
+    assert_eq!((story.policy.admitted(), story.policy.tally().overcommits), (1, 1));
+    assert_eq!(story.policy.roster.len(), 0);
+}
+
+/// The same, while it waits for a fund to go on with.
+#[test]
+fn the_thread_that_comes_back_from_blocking_is_not_kept_by_a_pool_that_is_dropped() {
+    let mut story = adopted(2, 1, 1);
+    story.tell(|policy, now, out| policy.blocked(now, 0, out));
+    story.resumed();
+    let verdict = story.tell(|policy, now, out| policy.unblocked(now, 0, out)).0;
+    assert_eq!(verdict, Verdict::Park);
+    let orders = story.tell(Policy::drain).1;
+    assert_eq!((orders.wake, story.policy.absences.queued()), (vec![(0, Wake::Loose)], 0));
+    assert_eq!((story.policy.admitted(), story.policy.tally().overcommits), (1, 1));
+}
+
 /// Once nobody called those that were seen to block, when the last of the others blocked by its own word: they
 /// were idle, and nobody knew.
 #[test]
