@@ -4,6 +4,7 @@
 //! drives it serialises the events and carries the [`Orders`] out.
 
 mod absence;
+mod departure;
 mod funding;
 mod glance;
 mod growth;
@@ -31,6 +32,7 @@ mod tests;
 
 use crate::jobserver::Market;
 use absence::{Absences, Inspections};
+use departure::Departure;
 use glance::Looks;
 use growth::Growth;
 pub(crate) use interface::{Judged, Orders, Ran, Sighting, Stillness, Tally, Verdict, Wake};
@@ -92,9 +94,7 @@ pub(crate) struct Policy {
     rhythm: Rhythm,
     /// A thread that never parks at top level is among the workers.
     adopted: bool,
-    /// That thread has left, and so many probes are to be taken until somebody has looked for what it may have left
-    /// behind.
-    bereft: usize,
+    departure: Departure,
     /// The owner has dropped the pool.
     draining: bool,
     ended: bool,
@@ -157,7 +157,7 @@ impl Policy {
             engaged: 0,
             rhythm: Rhythm::default(),
             adopted: false,
-            bereft: 0,
+            departure: Departure::default(),
             draining: false,
             ended: false,
             probes: 0,
@@ -305,6 +305,7 @@ impl Policy {
             out.take += resumed;
         }
         self.let_loose(now, out);
+        self.tend_builder(now, out);
         self.tend_lease(now, market, out);
         match self.phase {
             Phase::Dormant => self.pressing |= now >= self.press_at,
@@ -359,7 +360,8 @@ impl Policy {
             Phase::Slack if self.resume > 0 && self.roster.len() > 0 => Some(self.slack_since),
             Phase::Slack => self.slack_deadline(),
         };
-        earlier(earlier(due, self.overdue()), self.lease.due())
+        let due = earlier(earlier(due, self.overdue()), self.lease.due());
+        earlier(due, self.departure.due())
     }
 
     /// Whether the only admitted worker is a lookout, whose activity the next tick wants to know.
@@ -422,7 +424,7 @@ impl Policy {
             || self.engaged > 0
             || self.sweep.in_turn.is_some()
             || self.waiting
-            || self.bereft > 0
+            || self.departure.is_fresh()
             || self.roster.any_nested()
             || self.absences.any()
             || self.roster.any_stale(self.epoch);

@@ -6,7 +6,7 @@ use super::{Nanos, Orders, Phase, Policy, Stillness, Verdict, Wake};
 
 /// Where a worker is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Presence {
+pub(super) enum Presence {
     /// Parked, admitted or not started.
     Here,
     /// In a closure that it said would block.
@@ -87,7 +87,7 @@ impl Absences {
         self.presence[worker] == Presence::Gone
     }
 
-    fn set(&mut self, worker: usize, presence: Presence) -> Presence {
+    pub(super) fn set(&mut self, worker: usize, presence: Presence) -> Presence {
         let before = std::mem::replace(&mut self.presence[worker], presence);
         let weigh = |presence, of| usize::from(presence == of);
         self.count =
@@ -124,6 +124,15 @@ impl Absences {
         self.waiting.remove(&self.place[worker]);
         self.presence[worker] = Presence::Loose;
         self.astray.insert(worker);
+    }
+
+    /// The same of one that may wait to be woken. Says whether it does.
+    pub(super) fn recall(&mut self, worker: usize) -> bool {
+        let waits = self.presence[worker] == Presence::Back;
+        if waits {
+            self.loosen(worker);
+        }
+        waits
     }
 
     /// The next of those who may run without a fund, each in its turn however few are looked at.
@@ -187,30 +196,6 @@ impl Policy {
         self.pressing |= self.admitted == 0;
         self.call_idle(now, out);
         Verdict::Park
-    }
-
-    /// The pool was dropped, which is all that its first worker, the thread that built it, had to do with it.
-    pub(super) fn dismiss_builder(&mut self, now: Nanos, out: &mut Orders) {
-        let builder = 0;
-        // Whoever takes a probe that lies there already may have looked before.
-        self.bereft = if self.workers > 1 { self.probes + 1 } else { 0 };
-        let comes_back = self.absences.presence[builder] == Presence::Back;
-        if comes_back {
-            self.absences.loosen(builder);
-        }
-        let admitted = self.roster.is_outside(builder);
-        if comes_back || self.roster.take_this(builder).is_some() {
-            // Funded, it would be so for as long as it likes.
-            self.tally.overcommits += 1;
-            out.wake.push((builder, Wake::Loose));
-        }
-        self.absences.set(builder, Presence::Gone);
-        if self.roster.is_outside(builder) {
-            self.roster.step(builder);
-        }
-        if admitted {
-            self.free(now, out);
-        }
     }
 
     /// A worker without a fund took a probe: it has come back from what it blocked in and is idle,
@@ -360,7 +345,7 @@ impl Policy {
     }
 
     /// The fund of an admitted worker that is one no more goes where it is of use, else back.
-    fn free(&mut self, now: Nanos, out: &mut Orders) {
+    pub(super) fn free(&mut self, now: Nanos, out: &mut Orders) {
         if self.hand_to_returned(now, out) {
             return;
         }
@@ -390,7 +375,7 @@ impl Policy {
     }
 
     /// Makes sure that whoever is idle says so.
-    fn call_idle(&mut self, now: Nanos, out: &mut Orders) {
+    pub(super) fn call_idle(&mut self, now: Nanos, out: &mut Orders) {
         if self.phase != Phase::Dormant && self.probes == 0 {
             self.post(now, 1, out);
         }
@@ -405,6 +390,12 @@ impl Policy {
     #[cfg(test)]
     pub(super) fn runs(&self, worker: usize) -> bool {
         self.roster.is_outside(worker)
+    }
+
+    /// Whether a worker is none any more.
+    #[cfg(test)]
+    pub(super) fn has_left(&self, worker: usize) -> bool {
+        self.absences.has_gone(worker)
     }
 
     /// Whether some worker [is astray](Self::is_astray).

@@ -16,12 +16,9 @@ impl Policy {
         self.probes -= 1;
         let Sighting { worker, nested, .. } = sighting;
         if self.absences.has_gone(worker) {
-            // It waits for jobs once more, and takes them unasked. Those that count are asked again, before long.
-            self.settle(now);
-            self.probe_by(now + self.knobs.look.1);
-            return Verdict::Stay;
+            return self.linger(now, out);
         }
-        self.bereft = self.bereft.saturating_sub(1);
+        self.departure.searched();
         if !self.ended && self.strays(now, worker, nested, out) {
             return Verdict::Park;
         }
@@ -193,12 +190,6 @@ impl Policy {
             Phase::Saturated { since } => now >= since + 20 * self.knobs.tau,
             Phase::Listening { .. } | Phase::Dormant | Phase::Slack => false,
         }
-    }
-
-    /// When the next probe is due that tells whether the thread which has left left nothing behind.
-    pub(super) fn bereft_until(&self) -> Option<Nanos> {
-        let waits = self.bereft > 0 && self.sweep.in_turn.is_none();
-        waits.then(|| self.last_post + self.knobs.look.0)
     }
 
     pub(super) fn probe_by(&mut self, at: Nanos) {

@@ -94,6 +94,7 @@ impl Policy {
         let mut all = self.roster.take_all();
         all.extend(self.absences.dismiss());
         out.wake.extend(all.into_iter().map(|worker| (worker, Wake::Leave)));
+        self.let_builder_go(Wake::Leave, out);
         out.give += std::mem::take(&mut self.funds);
         self.admitted = 0;
     }

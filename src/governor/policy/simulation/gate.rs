@@ -44,7 +44,7 @@ impl World {
         self.trace(pool, &(name, worker, verdict), &orders);
         let home = &mut self.pools[pool];
         let me = &mut home.workers[worker];
-        let funded = verdict == Verdict::Stay;
+        let funded = verdict == Verdict::Stay && !home.policy.has_left(worker);
         home.admitted -= usize::from(me.funded);
         home.admitted += usize::from(funded);
         me.funded = funded;
@@ -99,7 +99,11 @@ impl World {
 
     /// The owner drops a pool.
     pub(super) fn drop_pool(&mut self, pool: usize) {
-        self.pools[pool].dropped = true;
+        let home = &mut self.pools[pool];
+        home.dropped = true;
+        if home.adopts {
+            home.admitted -= usize::from(std::mem::take(&mut home.workers[0].funded));
+        }
         self.tell(pool, "drain", |policy, now, _, orders| policy.drain(now, orders));
     }
 

@@ -294,8 +294,9 @@ impl World {
     pub(super) fn release(&mut self, pool: usize) {
         let home = &mut self.pools[pool];
         home.holds -= 1;
-        if home.holds == 0 {
-            let terminate = home.terminate;
+        let terminate = home.terminate;
+        // A thread that lingers may spawn once more after the end.
+        if home.holds == 0 && !self.latches[terminate].is_set() {
             self.count_down(terminate);
             for worker in 0..self.pools[pool].workers.len() {
                 self.notify_latch(pool, worker, terminate);

@@ -100,7 +100,10 @@ fn for_each_seed(count: u64, test: impl Fn(u64)) {
 fn random_worlds_finish_within_their_budget_and_come_to_rest() {
     for_each_seed(3_000, |seed| {
         let world = run(scenario::random(seed));
-        let loose = |pool: &machine::Pool| pool.policy.tally().overcommits;
+        // Whoever built the pool may have been parked when another thread dropped it.
+        let loose = |pool: &machine::Pool| {
+            pool.policy.tally().overcommits.saturating_sub(u64::from(pool.adopts))
+        };
         let loose = world.pools.iter().map(loose).sum::<u64>();
         // Where the taker of a probe may wait for a core, idle workers pass for blocked once in 40,000 worlds.
         let most = u64::from(world.weather.stall > 0);
@@ -115,7 +118,8 @@ fn worlds_whose_workers_block_finish_within_their_budget() {
         let world = run(scenario::blocking(seed));
         for pool in &world.pools {
             let tally = pool.policy.tally();
-            assert!(tally.overcommits <= tally.lendings + tally.loosened, "{tally:?}");
+            let let_go = tally.lendings + tally.loosened + u64::from(pool.adopts);
+            assert!(tally.overcommits <= let_go, "{tally:?}");
         }
     });
 }

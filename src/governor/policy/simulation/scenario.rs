@@ -99,10 +99,14 @@ fn populate(world: &mut World, dice: &mut Dice, process: usize, blocks: bool) ->
     world.locks.resize_with(locks.max(world.locks.len()), Lock::default);
     let mut work = 0;
     if adopts {
+        // Others may drop its pool while it runs; nobody would run what it has spawned there since.
+        let lingers = dice.percent(30);
+        let taste = Taste { open: &[pools[0]], ..style.taste };
+        let taste = Taste { spawns: taste.spawns && !lingers, ..taste };
         let size = 1 + dice.below(style.size);
-        let program = code(dice, Taste { open: &[pools[0]], ..style.taste }, size);
+        let program = code(dice, taste, size);
         work += program::duration(&program, 1);
-        world.build(pools[0], program, &pools);
+        world.build(pools[0], program, &pools[usize::from(lingers)..]);
     }
     for _ in 0..=dice.below(3) {
         let acts: Vec<_> = (0..=dice.below(12)).map(|_| act(world, dice, style)).collect();

@@ -259,7 +259,8 @@ impl World {
             Job::Piece(piece) => {
                 let home = &mut self.pools[pool];
                 let me = &mut home.workers[worker];
-                assert!(me.funded || me.lent || home.policy.ended(), "a parked worker runs a job");
+                let left = home.policy.ended() || home.policy.has_left(worker);
+                assert!(me.funded || me.lent || left, "a parked worker runs a job");
                 let announces = piece.announces;
                 me.stack.push(Frame::Run(piece, 0));
                 if let Some(announces) = announces {

@@ -71,27 +71,49 @@ fn a_probe_from_before_tells_nothing_of_what_was_left() {
     assert_eq!(orders.wake, [(1, Wake::Work)]);
     story.resumed();
     let _ = story.taken(PLENTY, 1, false);
-    assert!(!story.policy.ended() && story.policy.bereft > 0);
+    assert!(!story.policy.ended() && story.policy.departure.is_fresh());
     while story.beat(PLENTY, Ran::No).posts == 0 {
         assert!(story.now < MILLISECOND, "another one: {:?}", story.policy);
     }
     let _ = story.taken(PLENTY, 1, false);
-    assert_eq!(story.policy.bereft, 0);
+    assert!(!story.policy.departure.is_fresh());
 }
 
+/// Once it took every probe, since rayon wakes it before all others: nobody who was funded ever had one.
 #[test]
-fn the_thread_may_wait_for_jobs_once_more_but_nobody_relies_on_it() {
+fn the_thread_may_wait_for_jobs_once_more_and_looks_at_them_unfunded() {
     let mut story = adopted(2, 1, 1);
     story.tell(Policy::drain);
     story.resumed();
-    let bereft = story.policy.bereft;
     let (verdict, orders) = story.taken(PLENTY, 0, true);
-    assert_eq!((verdict, orders.give, story.policy.bereft), (Verdict::Stay, 0, bereft));
-    assert_eq!((story.policy.admitted(), story.policy.tally().overcommits), (1, 0));
+    assert_eq!(
+        (verdict, orders.give, orders.posts),
+        (Verdict::Park, 0, 1),
+        "a probe for the others"
+    );
+    assert!(story.policy.departure.is_fresh(), "it has not looked for them");
+    let look = story.policy.departure.due().expect("it looks again");
+    while story.now < look {
+        assert_eq!(
+            story.beat(PLENTY, Ran::No).wake,
+            if story.now < look { vec![] } else { vec![(0, Wake::Loose)] }
+        );
+    }
     // It blocks, and goes on when it likes.
     story.tell(|policy, now, out| policy.blocked(now, 0, out));
     let verdict = story.tell(|policy, now, out| policy.unblocked(now, 0, out)).0;
     assert_eq!((verdict, story.policy.tally().absences), (Verdict::Stay, 0));
+    assert_eq!((story.policy.admitted(), story.policy.tally().overcommits), (1, 0));
+}
+
+#[test]
+fn the_thread_goes_on_when_the_pool_ends() {
+    let mut story = adopted(2, 1, 1);
+    story.tell(Policy::drain);
+    story.resumed();
+    let _ = story.taken(PLENTY, 0, true);
+    let orders = story.tell(|policy, _, out| policy.end(out)).1;
+    assert!(orders.wake.contains(&(0, Wake::Leave)));
 }
 
 /// Somebody else drops the pool, while the thread that built it waits for jobs.
