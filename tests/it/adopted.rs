@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rayon_jobserver::{Jobserver, ThreadPool, ThreadPoolBuilder};
 
+use crate::random::program::{Program, Random};
 use crate::support::{Gauge, eventually, must_end, pool, virtual_core};
 
 const LEAF: Duration = Duration::from_micros(300);
@@ -73,26 +74,32 @@ fn what_a_dropped_pool_still_has_to_do_is_done_within_the_budget() {
     }
 }
 
-/// The thread goes on within the pool it has dropped.
+/// The thread goes on within the pool it has dropped, and waits there for what others have begun.
 #[test]
 fn a_pool_that_is_dropped_by_a_job_of_its_own_ends() {
-    for tokens in [0, 1, 3] {
-        must_end(&format!("{tokens} tokens"), move || {
-            let jobserver = Jobserver::new(tokens);
-            let (pool, exits) = adopt(3, &jobserver);
-            let sums = rayon::join(
+    for seed in 0..200 {
+        must_end(&format!("seed {seed}"), move || {
+            let mut random = Random::new(seed);
+            let workers = 1 + random.below(6) as usize;
+            let jobserver = Jobserver::new(random.below(workers as u64 + 2) as usize);
+            let (pool, exits) = adopt(workers, &jobserver);
+            let mut program = || {
+                let size = 1 + random.below(60);
+                Program::random(&mut random, size)
+            };
+            let programs = [program(), program(), program()];
+            let run = |program: &Program| program.run(&|leaf| leaf());
+            let (first, rest) = rayon::join(
                 || {
+                    let first = run(&programs[0]);
                     drop(pool);
-                    let leaf = || virtual_core(LEAF);
-                    for _ in 0..20 {
-                        rayon::join(leaf, leaf);
-                    }
-                    1
+                    [first, run(&programs[1])]
                 },
-                || 2,
+                || run(&programs[2]),
             );
-            assert_eq!(sums, (1, 2));
-            has_ended(3, &exits, &jobserver);
+            let expected = programs.map(|program| program.run_serially());
+            assert_eq!([first[0], first[1], rest], expected);
+            has_ended(workers, &exits, &jobserver);
         });
     }
 }
