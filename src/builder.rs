@@ -319,8 +319,9 @@ impl<S> ThreadPoolBuilder<S> {
     /// slot if that is free, until it next waits within the pool or the pool is dropped. Where nothing
     /// is to be had, it runs over the budget until something comes back.
     ///
-    /// After the pool is dropped the other threads do what is left and end, as in rayon; but if they have
-    /// been asked for a token by [fair share](Self::fair_share) they sleep on until the current thread next waits for jobs of any pool.
+    /// After the pool is dropped the other threads do what is left and end, as in rayon; but if they
+    /// have been asked for a token by [fair share](Self::fair_share) they sleep on until the current
+    /// thread next waits for jobs of any pool.
     pub fn use_current_thread(mut self) -> Self {
         self.use_current_thread = true;
         self

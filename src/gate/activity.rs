@@ -190,10 +190,7 @@ mod system {
         }
         // SAFETY: the call has succeeded, and fills in the whole structure.
         let usage = unsafe { usage.assume_init() };
-        #[allow(
-            clippy::unnecessary_cast,
-            reason = "`c_long` has 32 bits on some systems, which need the cast"
-        )]
+        #[allow(clippy::unnecessary_cast, reason = "`c_long` has 32 bits on some systems")]
         Some(usage.ru_nvcsw as i64)
     }
 }

@@ -211,7 +211,7 @@ impl Governor {
                 policy.supplied(now, asked, got, orders);
                 continue;
             }
-            let wanted = purse.and_loans(policy.demand());
+            let wanted = purse.and_loans(policy.demand(), orders.give);
             if wanted != *demand {
                 *demand = wanted;
                 purse.demand(wanted);

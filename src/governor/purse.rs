@@ -87,10 +87,12 @@ impl Purse {
         (count, self.len() - before)
     }
 
-    /// What backs the loans, on top of what the pool wants by itself.
-    pub(crate) fn and_loans(&self, wanted: Demand) -> Demand {
-        let unbacked = self.loans > 0 && self.tokens.is_empty() && self.own.is_none();
-        Demand { funds: wanted.funds + self.loans, starving: wanted.starving || unbacked, ..wanted }
+    /// What backs the loans, on top of what the pool wants by itself. So many funds are about to be
+    /// [withdrawn](Self::withdraw).
+    pub(crate) fn and_loans(&self, wanted: Demand, leaving: usize) -> Demand {
+        let loans = self.loans.saturating_sub(leaving);
+        let unbacked = loans > 0 && self.tokens.is_empty() && self.own.is_none();
+        Demand { funds: wanted.funds + loans, starving: wanted.starving || unbacked, ..wanted }
     }
 
     /// Tells the ledger what the pool wants.

@@ -188,7 +188,7 @@ impl Policy {
     /// It has done so: it goes on as soon as there is a fund for it, before anybody else.
     pub(crate) fn unblocked(&mut self, now: Nanos, worker: usize, out: &mut Orders) -> Verdict {
         // One that waited for jobs meanwhile has got a fund since.
-        if self.ended || self.absences.is_here(worker) || self.absences.has_gone(worker) {
+        if self.ended || !self.absences.presence[worker].is_awaited() {
             return Verdict::Stay;
         }
         self.absences.enqueue(now, worker, Presence::Back);
@@ -390,12 +390,6 @@ impl Policy {
     #[cfg(test)]
     pub(super) fn runs(&self, worker: usize) -> bool {
         self.roster.is_outside(worker)
-    }
-
-    /// Whether a worker is none any more.
-    #[cfg(test)]
-    pub(super) fn has_left(&self, worker: usize) -> bool {
-        self.absences.has_gone(worker)
     }
 
     /// Whether some worker [is astray](Self::is_astray).

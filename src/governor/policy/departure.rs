@@ -41,7 +41,7 @@ impl Policy {
         self.departure.bereft = if self.workers > 1 { self.probes + 1 } else { 0 };
         let admitted = self.absences.is_here(BUILDER) && self.roster.is_outside(BUILDER);
         let comes_back = self.absences.recall(BUILDER);
-        let parked = self.roster.take_this(BUILDER).is_some();
+        let parked = self.roster.take_this(BUILDER);
         if comes_back || parked {
             // Funded, it would be so for as long as it likes.
             self.tally.overcommits += 1;

@@ -198,14 +198,18 @@ impl Roster {
         self.take_any_nested().or_else(|| self.take_warmest())
     }
 
-    /// This very worker, if it is parked.
-    pub(crate) fn take_this(&mut self, worker: usize) -> Option<usize> {
+    /// Takes this very worker, if it is parked, and says whether it was.
+    pub(crate) fn take_this(&mut self, worker: usize) -> bool {
         if self.nested.contains(&(self.looks[worker].0, worker)) {
-            return Some(self.take(worker));
+            self.take(worker);
+            return true;
         }
-        self.cold.remove(&self.parked_at[worker])?;
-        self.warmth.remove(&(self.worked_at[worker], worker));
-        self.leave(Some(worker))
+        let parked = self.cold.remove(&self.parked_at[worker]).is_some();
+        if parked {
+            self.warmth.remove(&(self.worked_at[worker], worker));
+            self.step(worker);
+        }
+        parked
     }
 
     fn leave(&mut self, worker: Option<usize>) -> Option<usize> {

@@ -44,7 +44,7 @@ impl World {
         self.trace(pool, &(name, worker, verdict), &orders);
         let home = &mut self.pools[pool];
         let me = &mut home.workers[worker];
-        let funded = verdict == Verdict::Stay && !home.policy.has_left(worker);
+        let funded = verdict == Verdict::Stay && !home.policy.absences.has_gone(worker);
         home.admitted -= usize::from(me.funded);
         home.admitted += usize::from(funded);
         me.funded = funded;

@@ -259,7 +259,7 @@ impl World {
             Job::Piece(piece) => {
                 let home = &mut self.pools[pool];
                 let me = &mut home.workers[worker];
-                let left = home.policy.ended() || home.policy.has_left(worker);
+                let left = home.policy.ended() || home.policy.absences.has_gone(worker);
                 assert!(me.funded || me.lent || left, "a parked worker runs a job");
                 let announces = piece.announces;
                 me.stack.push(Frame::Run(piece, 0));
