@@ -55,6 +55,8 @@ impl Driver {
             let call = std::mem::take(&mut state.call);
             let deadline = state.policy.deadline();
             let after = deadline.map(|at| at.saturating_sub(now));
+            // What is due already costs no sleep and no wake-up.
+            let again = after == Some(0);
             if posts > 0 || call {
                 state.watch.unsettle();
                 if state.policy.presumes_sleep() {
@@ -63,7 +65,7 @@ impl Driver {
                         .sample()
                         .for_each(|worker| self.governor.seats[worker].await_probe());
                 }
-            } else {
+            } else if !again {
                 state.asleep_until = Some(deadline.unwrap_or(Nanos::MAX));
                 // Under the lock, or it would undo what others set meanwhile.
                 governor.alarm.set(after);
@@ -71,7 +73,7 @@ impl Driver {
             drop(state);
             let Afterwards { wake, give, ring: _ } = afterwards;
             governor.follow_up(Afterwards { wake, give, ring: false });
-            if posts == 0 && !call {
+            if posts == 0 && !call && !again {
                 return Some(after);
             }
             if posts > 0 {

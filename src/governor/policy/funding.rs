@@ -11,6 +11,8 @@ impl Policy {
         if asked > 0 && self.admitted > 0 {
             let on_trial = matches!(self.phase, Phase::Saturated { .. });
             self.release.fetched(got > 0, on_trial);
+        } else if asked > 0 {
+            self.release.taken_anew(got);
         }
         self.fund_returned(now, out);
         if self.funds > 0 && self.admitted == 0 && self.floor() == 1 && !self.ended {

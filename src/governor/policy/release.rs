@@ -138,6 +138,11 @@ impl Release {
         }
     }
 
+    /// So many funds were taken for a call after an idle time, in which others may have used them.
+    pub(crate) fn taken_anew(&mut self, funds: usize) {
+        self.unsure = self.unsure.saturating_sub(funds);
+    }
+
     /// So many tokens lie in the jobserver: if that is less than went back, others have taken some.
     pub(crate) fn saw(&mut self, lying: usize) {
         if lying < self.unsure {

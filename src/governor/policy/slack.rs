@@ -95,7 +95,12 @@ impl Policy {
         self.end_long_turn(now);
         self.plan_resweep(now);
         let grows = self.grow_by_pulse(now, market, out);
-        let listens = self.listens(now, market);
+        let gives = !grows
+            && self.admitted > self.floor()
+            && now >= self.release_due()
+            && !self.awaits_look(now);
+        // A probe for idle tokens tells as much.
+        let listens = self.listens(now, market) && !(gives && self.release.surveyed());
         if market.rival_starving
             || self.sweep_is_due(now)
             || self.roster.next_look().is_some_and(|at| at <= now)
@@ -104,11 +109,7 @@ impl Policy {
         {
             self.look_soon(market);
             self.post(now, 1, out);
-        } else if !grows
-            && self.admitted > self.floor()
-            && now >= self.release_due()
-            && !self.awaits_look(now)
-        {
+        } else if gives {
             self.give_way(now, market, out);
         } else if self.watches(now) {
             self.beat(now, ran, out);

@@ -110,7 +110,18 @@ impl Policy {
         let beyond = Nanos::from(next.saturating_sub(most));
         let pause = (self.knobs.sweep << next.min(most)) * (beyond + 1);
         let possible = self.sweep.in_turn.is_none() && self.roster.len() > 0;
-        (more && possible).then(|| self.slack_since + pause)
+        (more && possible).then(|| (self.slack_since + pause).max(self.after_barren_sweep()))
+    }
+
+    /// Before that nobody is swept once more within a call in which the last sweep has found nothing.
+    fn after_barren_sweep(&self) -> Nanos {
+        let within = self.sweep.barren && self.engaged > 0;
+        if within { self.sweep.at + self.turns() } else { 0 }
+    }
+
+    /// How long the turns of all who are parked are to take at most, and then some.
+    fn turns(&self) -> Nanos {
+        2 * self.knobs.sweep * self.roster.len() as Nanos
     }
 
     /// Makes every parked worker due for a turn, if it is time.
@@ -131,13 +142,11 @@ impl Policy {
         if self.came_back {
             return self.sweep.at + 50 * self.knobs.sweep;
         }
-        let each = 2 * self.knobs.sweep * self.roster.len() as Nanos;
-        let beside_calls = self.sweep.since + each.max(50 * self.knobs.sweep);
+        let beside_calls = self.sweep.since + self.turns().max(50 * self.knobs.sweep);
         if self.is_silent() && self.is_called() {
             return beside_calls;
         }
-        let due = (self.idle_since() + self.knobs.sweep).min(beside_calls);
-        if self.sweep.barren && self.engaged > 0 { due.max(self.sweep.at + each) } else { due }
+        (self.idle_since() + self.knobs.sweep).min(beside_calls).max(self.after_barren_sweep())
     }
 
     pub(super) fn sweep_is_due(&self, now: Nanos) -> bool {
