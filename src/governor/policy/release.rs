@@ -326,6 +326,22 @@ mod tests {
         assert_eq!([slack(true), slack(false), slack(true)], [10, 10, 20]);
     }
 
+    /// Once each call after a pause made patience forget what the one before had taught it.
+    #[test]
+    fn what_a_later_call_takes_nobody_else_has_taken() {
+        let patience = |anew: usize| {
+            let mut release = Release::default();
+            release.refuted();
+            release.next_round(false, 1, 2);
+            release.gave();
+            release.reset();
+            release.taken_anew(anew);
+            release.saw(0);
+            release.patience(5)
+        };
+        assert_eq!([patience(1), patience(0)], [10, 5]);
+    }
+
     #[test]
     fn patience_doubles_only_if_what_is_fetched_back_is_of_use() {
         let slack = |fetched: bool, on_trial: bool, useful: bool| {

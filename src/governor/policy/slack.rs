@@ -95,12 +95,7 @@ impl Policy {
         self.end_long_turn(now);
         self.plan_resweep(now);
         let grows = self.grow_by_pulse(now, market, out);
-        let gives = !grows
-            && self.admitted > self.floor()
-            && now >= self.release_due()
-            && !self.awaits_look(now);
-        // A probe for idle tokens tells as much.
-        let listens = self.listens(now, market) && !(gives && self.release.surveyed());
+        let listens = self.listens(now, market);
         if market.rival_starving
             || self.sweep_is_due(now)
             || self.roster.next_look().is_some_and(|at| at <= now)
@@ -109,7 +104,11 @@ impl Policy {
         {
             self.look_soon(market);
             self.post(now, 1, out);
-        } else if gives {
+        } else if !grows
+            && self.admitted > self.floor()
+            && now >= self.release_due()
+            && !self.awaits_look(now)
+        {
             self.give_way(now, market, out);
         } else if self.watches(now) {
             self.beat(now, ran, out);

@@ -14,7 +14,7 @@ pub(super) struct Sweep {
     /// Since when parked workers wait for a turn, or the last sweep began.
     pub(super) since: Nanos,
     /// When the last one began, and whether it has found nothing.
-    at: Nanos,
+    pub(super) at: Nanos,
     barren: bool,
     /// Who has a turn, and since when.
     pub(super) in_turn: Option<usize>,

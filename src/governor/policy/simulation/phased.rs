@@ -115,7 +115,8 @@ fn packing(all: &[Phases], perfect: Nanos, announced: bool) -> Nanos {
 }
 
 /// What is lost here is lost by decisions and wake-ups, whatever the machine does meanwhile; the bounds are about a
-/// hundredth above that, by which so few worlds may differ from 300. Even sharing at no cost takes 1.14 times as long as perfect packing in the last row.
+/// hundredth above that, by which so few worlds may differ from many. Even sharing at no cost takes 1.14 times as
+/// long as perfect packing in the last row.
 #[test]
 fn processes_of_phases_pack_well() {
     let unit = 5 * MILLISECOND;

@@ -121,3 +121,39 @@ fn a_turn_that_goes_on_and_on_ends_for_the_pool() {
     let turned = |policy: &mut Policy, now, out: &mut _| policy.turned(now, DRY, 0, true, out);
     assert_eq!(story.tell(turned).0, Verdict::Stay, "it goes on as any other");
 }
+
+/// Once a pool within a call woke for each sweep that was planned, long before it could come.
+#[test]
+fn after_a_sweep_in_vain_nothing_is_due_before_the_next_one_may_come() {
+    let long = 1_000 * MILLISECOND;
+    let (look, patience) = ((long, long), (long, long));
+    let knobs =
+        Knobs { detect: None, lease: None, look, patience, hold: 4 * long, ..Knobs::default() };
+    let mut story = Story::with(8, 2, knobs);
+    story.spread();
+    story.beat(DRY, Ran::No);
+    let _ = story.taken(DRY, 7, false);
+    assert_eq!((story.policy.phase, story.policy.admitted()), (Phase::Slack, 2));
+    let sweep = |story: &mut Story| {
+        let before = story.policy.sweep.at;
+        let mut ticks = 0;
+        while story.policy.sweep.at == before {
+            ticks += 1;
+            if story.beat(DRY, Ran::No).posts > 0 {
+                let idle = story.policy.sample().next().expect("one is admitted");
+                let _ = story.taken(DRY, idle, false);
+            }
+        }
+        while let Some(worker) = story.policy.sweep.in_turn {
+            let turned =
+                |policy: &mut Policy, now, out: &mut _| policy.turned(now, DRY, worker, false, out);
+            let _ = story.tell(turned);
+        }
+        ticks
+    };
+    sweep(&mut story);
+    let first = story.policy.sweep.at;
+    let ticks = sweep(&mut story);
+    assert!(story.policy.sweep.at >= first + 2 * knobs.sweep * 6, "not one after the other");
+    assert!(ticks <= 3, "{ticks}");
+}
