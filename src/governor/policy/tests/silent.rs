@@ -104,8 +104,17 @@ fn workers_that_compute_are_looked_at_less_often_the_longer_they_do() {
 
 #[test]
 fn workers_that_run_now_and_then_are_looked_at_often_and_keep_their_tokens() {
-    let pauses = pauses(&mut serial(), 3);
-    assert!(pauses.iter().all(|&pause| pause == pauses[0]), "{pauses:?}");
+    let usual = pauses(&mut serial(), 3);
+    let (first, last) = (usual[0], usual[usual.len() - 1]);
+    assert!(usual.is_sorted() && last == 2 * first, "{usual:?}");
+    let mut wanted = serial();
+    wanted.policy.release.next_round(true, 1, 2);
+    wanted.policy.release.gave();
+    wanted.policy.release.next_round(true, 1, 2);
+    wanted.policy.release.reset();
+    assert!(wanted.policy.release.is_wanted());
+    let pauses = pauses(&mut wanted, 3);
+    assert!(pauses.iter().all(|&pause| pause == first), "others want tokens: {pauses:?}");
 }
 
 #[test]
