@@ -5,13 +5,13 @@ use std::fmt;
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::process;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use rayon_core::ThreadBuilder;
 
-use crate::gate::depth;
+use crate::gate::depth::{self, Attendant, Errand};
 use crate::governor::policy::{Knobs, Nanos};
 use crate::governor::{Driver, Governor, Post, StartHook};
 use crate::jobserver::give_back;
@@ -354,8 +354,9 @@ impl<S> ThreadPoolBuilder<S> {
         let driver = Governor::driver(workers, anchored, knobs, jobserver.ledger(), hook);
 
         let governor = Arc::clone(driver.governor());
+        let thread = start(driver)?;
         let builder = rayon_core::ThreadPoolBuilder::new().num_threads(workers);
-        let mut builder = depth::attend(builder, governor);
+        let mut builder = depth::attend(builder, Arc::clone(&governor) as _);
         if let Some(name) = self.thread_name {
             builder = builder.thread_name(name);
         }
@@ -374,7 +375,8 @@ impl<S> ThreadPoolBuilder<S> {
             let breadth_first = builder.breadth_first();
             builder = breadth_first;
         }
-        let parts = Parts { driver, jobserver, adopts: self.use_current_thread, anchored };
+        let parts =
+            Parts { governor, thread, jobserver, adopts: self.use_current_thread, anchored };
         Ok((builder, parts, self.spawn))
     }
 }
@@ -388,14 +390,10 @@ impl<S: Spawn> ThreadPoolBuilder<S> {
     /// made by `fork` if the jobserver is its parent's.
     pub fn build(self) -> Result<ThreadPool, BuildError> {
         let (builder, parts, spawn) = self.into_parts(false)?;
-        let built = parts.prepared(|| spawn.build(builder))?;
-        let pool = Arc::new(built);
-        let post = {
-            let pool = Arc::clone(&pool);
-            let governor = Arc::clone(parts.driver.governor());
-            Box::new(move |errand| depth::post(Some(&pool), Arc::clone(&governor) as _, errand))
-        };
-        let (governor, jobserver) = parts.start(post)?;
+        let pool = Arc::new(parts.prepared(|| spawn.build(builder))?);
+        let way_in = Arc::clone(&pool);
+        let (governor, jobserver) =
+            parts.complete(move |governor, errand| depth::post(Some(&way_in), governor, errand));
         Ok(ThreadPool::new(pool, governor, jobserver))
     }
 
@@ -404,14 +402,12 @@ impl<S: Spawn> ThreadPoolBuilder<S> {
     /// # Errors
     ///
     /// As [`build`](ThreadPoolBuilder::build), and if rayon's global pool exists already: by an
-    /// earlier call, or because rayon has been used before. If it is the governor's thread that could
-    /// not be started, rayon's pool exists from now on, and runs as wide as it is, without tokens.
+    /// earlier call, or because rayon has been used before.
     pub fn build_global(self) -> Result<(), BuildError> {
         let (builder, parts, spawn) = self.into_parts(true)?;
         parts.prepared(|| spawn.build_global(builder))?;
-        let governor = Arc::clone(parts.driver.governor());
-        let post = Box::new(move |errand| depth::post(None, Arc::clone(&governor) as _, errand));
-        let (governor, jobserver) = parts.start(post)?;
+        let (governor, jobserver) =
+            parts.complete(|governor, errand| depth::post(None, governor, errand));
         global::set(governor, jobserver);
         Ok(())
     }
@@ -419,7 +415,9 @@ impl<S: Spawn> ThreadPoolBuilder<S> {
 
 /// What belongs to a pool beside rayon's own.
 struct Parts {
-    driver: Driver,
+    governor: Arc<Governor>,
+    /// Where the governor's thread waits for its way into the pool.
+    thread: mpsc::SyncSender<Post>,
     jobserver: Jobserver,
     adopts: bool,
     anchored: bool,
@@ -431,30 +429,44 @@ impl Parts {
         &self,
         build: impl FnOnce() -> Result<T, rayon_core::ThreadPoolBuildError>,
     ) -> Result<T, BuildError> {
-        let governor = self.driver.governor();
         // Before any worker can come up, find the fund that is for this thread, and take it.
         if self.adopts {
-            governor.adopt_current_thread();
+            self.governor.adopt_current_thread();
         } else if self.anchored {
-            governor.anchor();
+            self.governor.anchor();
         }
-        let mut unbuilt = Unbuilt(Some(governor));
+        let mut unbuilt = Unbuilt(Some(&self.governor));
         let built = build()?;
         unbuilt.0 = None;
         Ok(built)
     }
 
-    /// Starts the governor's thread.
-    fn start(self, post: Post) -> Result<(Arc<Governor>, Jobserver), BuildError> {
-        let governor = Arc::clone(self.driver.governor());
-        let driver = self.driver;
-        let thread = thread::Builder::new().name("rayon-governor".to_owned());
-        thread.spawn(move || driver.run(post)).map_err(|error| {
-            governor.abandon();
-            BuildError::thread(error)
-        })?;
-        Ok((governor, self.jobserver))
+    /// Gives the governor's thread its way into the pool that has been built.
+    fn complete(
+        self,
+        post: impl Fn(Arc<dyn Attendant>, Errand) + Send + 'static,
+    ) -> (Arc<Governor>, Jobserver) {
+        let governor = Arc::clone(&self.governor);
+        // Received, for the thread waits for nothing else.
+        let _ = self.thread.send(Box::new(move |errand| post(Arc::clone(&governor) as _, errand)));
+        (self.governor, self.jobserver)
     }
+}
+
+/// Starts the governor's thread, which does nothing before it is given its way into the pool, and ends if it
+/// is given none.
+///
+/// Before rayon's own threads: once rayon has built its global pool, nobody can take that back.
+fn start(driver: Driver) -> Result<mpsc::SyncSender<Post>, BuildError> {
+    let (give, way_in) = mpsc::sync_channel(1);
+    let thread = thread::Builder::new().name("rayon-governor".to_owned());
+    let body = move || {
+        if let Ok(post) = way_in.recv() {
+            driver.run(post);
+        }
+    };
+    thread.spawn(body).map_err(BuildError::thread)?;
+    Ok(give)
 }
 
 /// Lets the threads go that have started for a pool that is not built: an error or a panic of the program's own
