@@ -59,6 +59,7 @@ fn assert_configured_alone(listings: &[String], name: &str, ends: usize) {
 }
 
 #[test]
+#[ignore = "the other tests run it, each in an environment of its own"]
 fn spawn_on_a_pipe() {
     if !is_again() {
         return;
@@ -82,6 +83,7 @@ fn an_inherited_pipe_is_kept_from_children() {
 }
 
 #[test]
+#[ignore = "the other tests run it, each in an environment of its own"]
 fn spawn_on_a_fifo() {
     if !is_again() {
         return;
@@ -110,6 +112,7 @@ fn a_fifo_is_kept_from_children() {
 }
 
 #[test]
+#[ignore = "the other tests run it, each in an environment of its own"]
 fn spawn_on_a_budget() {
     if !is_again() {
         return;

@@ -9,7 +9,7 @@ use crate::{LEAVES_A_WORKER, WORKERS, overlap, rerun, this_program};
 const SCRIPT: &str = r#"
 fn main() {
     let program = std::env::var_os("TEST_PROGRAM").expect("set for cargo");
-    let arguments = ["--exact", "recipe", "--nocapture"];
+    let arguments = ["--ignored", "--exact", "recipe", "--nocapture"];
     let status = std::process::Command::new(program).args(arguments).status();
     assert!(status.expect("the recipe can be started").success());
 }
