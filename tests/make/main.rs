@@ -9,12 +9,12 @@ mod cargo;
 mod ninja;
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
-use std::{env, thread};
+use std::{env, iter, thread};
 
 use rayon::prelude::*;
 use rayon_jobserver::{Jobserver, ThreadPoolBuilder};
@@ -127,6 +127,13 @@ struct Ran {
 impl Make {
     /// Runs four recipes at `-j jobs`; `prefix` stands before each recipe's line.
     fn run(&self, jobs: usize, prefix: &str) -> Ran {
+        let (mut command, folder) = self.command(jobs, prefix);
+        let output = command.output().expect("make can be started");
+        Ran { output, trace: folder.path().join("trace"), _folder: folder }
+    }
+
+    /// The command that does so, and the folder where it finds its makefile.
+    fn command(&self, jobs: usize, prefix: &str) -> (Command, TempDir) {
         let folder = tempfile::tempdir().expect("there is room for temporary files");
         let makefile = folder.path().join("Makefile");
         let goals: Vec<_> = (0..RECIPES).map(|number| format!("goal{number}")).collect();
@@ -140,8 +147,7 @@ impl Make {
         command.env("TEST_PROGRAM", this_program());
         command.arg("-f").arg(&makefile).arg(format!("-j{jobs}"));
         command.args(self.style.map(|style| format!("--jobserver-style={style}")));
-        let output = command.output().expect("make can be started");
-        Ran { output, trace, _folder: folder }
+        (command, folder)
     }
 }
 
@@ -190,6 +196,31 @@ fn recipes_without_plus_are_warned_where_make_leaves_a_broken_jobserver() {
             Some(_) => assert_eq!(complaints, "", "{context}"),
         }
         assert_eq!(overlap(&ran.trace).jobs, RECIPES * 2 * LEAVES_A_WORKER, "{context}");
+    }
+}
+
+/// Nobody gives back the tokens that make held for its recipes, and nobody closes the jobserver, whose
+/// ends the recipes hold themselves: they wait for tokens until they end.
+#[test]
+fn recipes_end_on_their_own_slots_after_make_was_killed() {
+    for (make, version) in makes() {
+        let context = format!("make {version}, {:?}", make.style);
+        let (mut command, folder) = make.command(2, "+");
+        let mut make = command.stdout(Stdio::piped()).spawn().expect("make can be started");
+        let mut lines = BufReader::new(make.stdout.take().expect("it is piped")).lines();
+        let mut next = || lines.next().map(|line| line.expect("a test prints text"));
+        let begins = |line: &String| line.contains("running 1 test");
+        let mut said: Vec<_> = iter::from_fn(&mut next).take_while(|line| !begins(line)).collect();
+        make.kill().expect("it is our child");
+        make.wait().expect("it is our child");
+        // To the end of the last recipe that has begun.
+        said.extend(iter::from_fn(next));
+        let begun = 1 + said.iter().filter(|line| begins(line)).count();
+        let passed = said.iter().filter(|line| line.contains("1 passed")).count();
+        assert_eq!(passed, begun, "{context}: {said:?}");
+        let overlap = overlap(&folder.path().join("trace"));
+        assert_eq!(overlap.jobs, begun * 2 * LEAVES_A_WORKER, "{context}");
+        assert!(overlap.most <= 2, "{context}: {overlap:?}");
     }
 }
 
