@@ -7,8 +7,11 @@ use std::thread;
 use std::time::Duration;
 
 use rayon::prelude::*;
-use rayon_jobserver::{BroadcastContext, Jobserver, ThreadPool, ThreadPoolBuilder, blocking};
+use rayon_jobserver::{
+    BroadcastContext, Jobserver, ThreadPool, ThreadPoolBuilder, blocking, global,
+};
 
+use crate::process::in_own_process;
 use crate::support::{Gauge, eventually, must_end, virtual_core};
 
 const LEAF: Duration = Duration::from_micros(200);
@@ -333,5 +336,31 @@ fn jobs_that_panic_lose_no_token() {
             pool.spawn_broadcast(|_| panic!("as planned"));
         }
         settled(&gauge, &jobserver, 3, &[&pool]);
+    });
+}
+
+/// A library that seized it would leave its host without one.
+#[test]
+fn pools_of_ones_own_leave_the_global_one_to_the_host() {
+    let test = "pools::pools_of_ones_own_leave_the_global_one_to_the_host";
+    in_own_process(test, &[], || {
+        must_end("a pool beside rayon's own", || {
+            let pool = ThreadPoolBuilder::new().num_threads(3).jobserver(Jobserver::new(2)).build();
+            let pool = pool.expect("three workers");
+            let sum =
+                pool.install(|| (0..100).into_par_iter().map(|_| blocking(|| 1)).sum::<i32>());
+            assert_eq!(sum, 100);
+            assert_eq!(pool.broadcast(|context| context.index()), [0, 1, 2]);
+            let (send, receive) = mpsc::channel();
+            pool.spawn(move || send.send(rayon::current_num_threads()).expect("the test waits"));
+            assert_eq!(receive.recv(), Ok(3));
+            drop(pool);
+
+            let stock = rayon::ThreadPoolBuilder::new().num_threads(2);
+            stock.build_global().expect("nobody has built it");
+            assert_eq!(rayon::broadcast(|context| context.index()), [0, 1]);
+            assert_eq!(rayon_jobserver::install(rayon::current_num_threads), 2);
+            assert!(global::stats().is_none());
+        });
     });
 }
