@@ -16,6 +16,7 @@ use crate::governor::policy::{Knobs, Nanos};
 use crate::governor::{Driver, Governor, Post, StartHook};
 use crate::jobserver::give_back;
 use crate::pool::ThreadPool;
+use crate::session::Loan;
 use crate::{BuildError, Jobserver, global};
 
 type NameHandler = Box<dyn FnMut(usize) -> String>;
@@ -166,6 +167,8 @@ impl ThreadPoolBuilder {
         W: Fn(ThreadBuilder) + Sync,
         F: FnOnce(&ThreadPool) -> R,
     {
+        // Dropped after the scope's end, at which this thread waits for those of the pool.
+        let mut loan = Loan::none();
         thread::scope(|scope| {
             let wrapper = &wrapper;
             let builder = self.spawn_handler(move |worker| {
@@ -178,7 +181,10 @@ impl ThreadPoolBuilder {
                 }
                 builder.spawn_scoped(scope, move || wrapper(worker)).map(drop)
             });
-            builder.build().map(|pool| with_pool(&pool))
+            builder.build().map(|pool| {
+                let _waits_next = loan.upcoming(pool.jobserver().ledger());
+                with_pool(&pool)
+            })
         })
     }
 
@@ -558,5 +564,7 @@ fn detect(after: Option<Duration>) -> Option<Nanos> {
     let after = after.filter(|_| cfg!(target_os = "linux"))?;
     // Looked at twice in that time, and never more often than every half millisecond.
     let least = Duration::from_millis(1);
-    Some(Nanos::try_from(after.max(least).as_nanos()).unwrap_or(Nanos::MAX / 32))
+    // Far more than a lifetime, and room for its multiples.
+    let most = Nanos::MAX / 32;
+    Some(Nanos::try_from(after.max(least).as_nanos()).map_or(most, |after| after.min(most)))
 }

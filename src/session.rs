@@ -34,8 +34,9 @@
 //! be had it waits for ever. So it has to release itself before it waits, and to acquire again
 //! afterwards. Calls into pools that are built on [`client`] do so by themselves, on the thread that
 //! has acquired: `install`, `join`, `scope` and `broadcast` from their beginning, `in_place_scope`
-//! once its closure has ended, and so do the functions of this crate for the global pool. They return
-//! when the thread may run again: it must not hold a lock meanwhile that jobs of the pool need.
+//! and `build_scoped` once their closures have ended, and so do the functions of this crate for the
+//! global pool. They return when the thread may run again: it must not hold a lock meanwhile that
+//! jobs of the pool need.
 //!
 //! Bare calls of rayon's into the global pool cannot do so. Make them between [`release_thread`] and
 //! [`acquire_thread`], or by the functions of this crate.
@@ -48,7 +49,7 @@ use std::sync::{Arc, OnceLock};
 use parking_lot::Mutex;
 
 use crate::Jobserver;
-use crate::jobserver::{AnyFund, Demand, Fund, Ledger, wait_for_fund};
+use crate::jobserver::{AnyFund, Demand, Fund, Ledger, Waiting};
 
 /// The tokens of a session without a jobserver around it: with the own slot, 32 jobs.
 ///
@@ -65,8 +66,16 @@ thread_local! {
 
 struct Session {
     jobserver: Jobserver,
-    /// What pays for the threads that run; the own slot, if it is among them, is the first.
-    funds: Mutex<Vec<Fund>>,
+    /// Locked before the ledger.
+    threads: Mutex<Threads>,
+}
+
+#[derive(Default)]
+struct Threads {
+    /// What pays for those that run; the own slot, if it is among them, is the first.
+    funds: Vec<Fund>,
+    /// The accounts of those that wait to run. As long as nobody runs, they starve.
+    waiting: Vec<usize>,
 }
 
 /// Connects the process to the jobserver of its environment, and counts the current thread as
@@ -83,19 +92,21 @@ struct Session {
 /// # Panics
 ///
 /// In a child made by `fork` of a process that has made the connection.
+#[track_caller]
 pub fn initialize_checked(report_warning: impl FnOnce(&str)) {
     let session = SESSION.get_or_init(|| {
         let jobserver = Jobserver::inherited_or_new(|| TOKENS);
         if let Some(warning) = jobserver.warning() {
             report_warning(&warning.to_string());
         }
-        let session = Session { jobserver, funds: Mutex::default() };
+        let session = Session { jobserver, threads: Mutex::default() };
         session.jobserver.ledger().on_own_slot_free(|| {
             SESSION.get().into_iter().for_each(Session::exchange);
         });
         session.acquire();
         session
     });
+    session.jobserver.ledger().home().insist();
     // Should the slot have come back meanwhile.
     session.exchange();
 }
@@ -149,15 +160,15 @@ impl Session {
     fn acquire(&self) {
         let ledger = self.jobserver.ledger();
         ledger.home().insist();
-        let fund = ledger.try_take().unwrap_or_else(|| {
-            let starving = self.funds.lock().is_empty();
-            wait_for_fund(ledger, Demand { funds: 1, starving, tokens_only: false })
-        });
+        let fund = ledger.try_take().unwrap_or_else(|| self.wait());
         let is_token = matches!(fund, AnyFund::Token(_));
-        let mut funds = self.funds.lock();
-        let place = if is_token { funds.len() } else { 0 };
-        funds.insert(place, fund);
-        drop(funds);
+        let mut threads = self.threads.lock();
+        let place = if is_token { threads.funds.len() } else { 0 };
+        threads.funds.insert(place, fund);
+        if threads.funds.len() == 1 {
+            self.tell_waiting(&threads);
+        }
+        drop(threads);
         ACQUIRED.set(ACQUIRED.get() + 1);
         if is_token {
             // Should the own slot have come back before there was a token to be had for it.
@@ -165,17 +176,38 @@ impl Session {
         }
     }
 
+    /// Waits for something to run on.
+    fn wait(&self) -> Fund {
+        let ledger = self.jobserver.ledger();
+        let mut threads = self.threads.lock();
+        let starving = threads.funds.is_empty();
+        let waiting = Waiting::begin(ledger, Demand { funds: 1, starving, tokens_only: false });
+        threads.waiting.push(waiting.account());
+        drop(threads);
+        let fund = waiting.end();
+        self.threads.lock().waiting.retain(|&account| account != waiting.account());
+        fund
+    }
+
+    /// The first thread runs, or none does any more. A pool without need of the own slot, such as the global
+    /// one, keeps it from nobody but those who starve.
+    fn tell_waiting(&self, threads: &Threads) {
+        let starving = threads.funds.is_empty();
+        let ledger = self.jobserver.ledger();
+        threads.waiting.iter().for_each(|&account| ledger.insist(account, starving));
+    }
+
     /// Takes the own slot instead of a token, if nobody else uses it: the token may be of use to
     /// other processes.
     fn exchange(&self) {
         let ledger = self.jobserver.ledger();
-        let mut funds = self.funds.lock();
-        if !matches!(funds.first(), Some(AnyFund::Token(_))) {
+        let mut threads = self.threads.lock();
+        if !matches!(threads.funds.first(), Some(AnyFund::Token(_))) {
             return;
         }
         let Some(own) = ledger.take_own() else { return };
-        let token = std::mem::replace(&mut funds[0], own);
-        drop(funds);
+        let token = std::mem::replace(&mut threads.funds[0], own);
+        drop(threads);
         ledger.give(token);
     }
 
@@ -183,7 +215,13 @@ impl Session {
     #[track_caller]
     fn try_release(&self) -> bool {
         self.jobserver.ledger().home().insist();
-        let Some(fund) = self.funds.lock().pop() else { return false };
+        let mut threads = self.threads.lock();
+        let Some(fund) = threads.funds.pop() else { return false };
+        if threads.funds.is_empty() {
+            // Before it is passed on, or it might go to somebody else for good.
+            self.tell_waiting(&threads);
+        }
+        drop(threads);
         ACQUIRED.set(ACQUIRED.get().saturating_sub(1));
         self.jobserver.ledger().give(fund);
         true

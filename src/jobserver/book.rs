@@ -87,6 +87,12 @@ impl<T> Book<T> {
         self.account(id).demand = demand;
     }
 
+    /// What an account still wants; `None` if it wants nothing.
+    pub(crate) fn wanted(&self, id: usize) -> Option<Demand> {
+        let account = self.accounts[id].as_ref()?;
+        (account.demand.funds > 0).then_some(account.demand)
+    }
+
     /// Gives a fund to whoever needs it most.
     pub(crate) fn offer(&mut self, fund: Fund<T>) -> Offer<T> {
         let own = matches!(fund, Fund::Own(_));

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::book::{Book, Demand, Fund as AnyFund, Offer};
 use super::broker::{Broker, Errand};
@@ -191,7 +191,28 @@ impl Ledger {
 
     /// Replaces what an account waits for. Says whether something was granted at once.
     pub(crate) fn demand(self: &Arc<Self>, id: usize, demand: Demand) -> bool {
-        let mut state = self.state.lock();
+        self.demand_in(self.state.lock(), id, demand)
+    }
+
+    /// The holder of an account that waits has no other fund, or no longer none; any will do. Nothing happens if
+    /// all that it wants has been granted meanwhile.
+    pub(crate) fn insist(self: &Arc<Self>, id: usize, starving: bool) {
+        let state = self.state.lock();
+        let Some(demand) = state.book.wanted(id) else { return };
+        let holder = state.holders[id].clone();
+        // Where no token will ever come, the own slot must serve all in turn.
+        let starving = starving || state.is_dry();
+        if self.demand_in(state, id, Demand { starving, tokens_only: false, ..demand }) {
+            holder.into_iter().for_each(|holder| holder.granted());
+        }
+    }
+
+    fn demand_in(
+        self: &Arc<Self>,
+        mut state: MutexGuard<'_, State>,
+        id: usize,
+        demand: Demand,
+    ) -> bool {
         state.book.demand(id, demand);
         let mut granted = 0;
         while granted < demand.funds

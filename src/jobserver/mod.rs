@@ -37,7 +37,7 @@ pub(crate) use home::Home;
 pub(crate) use ledger::{Fund, Holder, Ledger};
 use source::Source;
 pub use token::Token;
-pub(crate) use token::{Resigned, wait_for_fund};
+pub(crate) use token::{Resigned, Waiting};
 
 /// What others want of the tokens, as far as this process can know.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -204,8 +204,7 @@ impl Jobserver {
         if let Some(token) = self.try_acquire() {
             return token;
         }
-        let wanted = Demand { funds: 1, starving: false, tokens_only: true };
-        Token::new(wait_for_fund(&self.ledger, wanted), &self.ledger)
+        Token::new(token::await_token(&self.ledger), &self.ledger)
     }
 
     /// A token, if one is to be had without waiting.

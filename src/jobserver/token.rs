@@ -76,10 +76,7 @@ impl Drop for Resigned {
         // A token that was dropped meanwhile is not missed.
         let missed = |held: &Arc<Held>| Arc::strong_count(held) > 1;
         for held in self.0.drain(..).filter(|held| here(held) && missed(held)) {
-            let fund = held.ledger.try_take_token().unwrap_or_else(|| {
-                let wanted = Demand { funds: 1, starving: false, tokens_only: true };
-                wait_for_fund(&held.ledger, wanted)
-            });
+            let fund = held.ledger.try_take_token().unwrap_or_else(|| await_token(&held.ledger));
             *held.fund.lock() = Some(fund);
         }
     }
@@ -91,30 +88,57 @@ impl fmt::Debug for Token {
     }
 }
 
-/// Blocks until there is what is `wanted`; once no token will ever come, the own slot will do, and whoever has
-/// it without need makes way.
-pub(crate) fn wait_for_fund(ledger: &Arc<Ledger>, wanted: Demand) -> Fund {
-    let parker = Parker::new();
-    let holder: Arc<dyn Holder> = Arc::new(Waiter { unparker: parker.unparker().clone() });
-    let account = ledger.open(&holder);
-    ledger.demand(account, wanted);
-    let mut dry = false;
-    let fund = loop {
-        if let Some(fund) = ledger.collect(account).pop() {
-            break fund;
-        }
-        if !dry && ledger.is_dry() {
-            dry = true;
-            ledger.demand(account, Demand { starving: true, tokens_only: false, ..wanted });
-        } else {
-            parker.park();
-        }
-    };
-    ledger.close(account);
-    fund
+/// Blocks until there is a token for a thread outside any pool; once none will ever come, the own slot will do.
+pub(super) fn await_token(ledger: &Arc<Ledger>) -> Fund {
+    Waiting::begin(ledger, Demand { funds: 1, starving: false, tokens_only: true }).end()
 }
 
-/// A thread that waits for a token.
+/// A thread that waits for one fund.
+pub(crate) struct Waiting {
+    ledger: Arc<Ledger>,
+    account: usize,
+    parker: Parker,
+}
+
+impl Waiting {
+    pub(crate) fn begin(ledger: &Arc<Ledger>, wanted: Demand) -> Self {
+        let parker = Parker::new();
+        let holder: Arc<dyn Holder> = Arc::new(Waiter { unparker: parker.unparker().clone() });
+        let account = ledger.open(&holder);
+        ledger.demand(account, wanted);
+        Waiting { ledger: Arc::clone(ledger), account, parker }
+    }
+
+    /// The account by which others may [insist](Ledger::insist) on what it wants.
+    pub(crate) fn account(&self) -> usize {
+        self.account
+    }
+
+    /// Blocks until the fund has come. Once no token will ever come, whoever has the own slot without need
+    /// makes way.
+    pub(crate) fn end(&self) -> Fund {
+        let mut dry = false;
+        loop {
+            if let Some(fund) = self.ledger.collect(self.account).pop() {
+                return fund;
+            }
+            if !dry && self.ledger.is_dry() {
+                dry = true;
+                self.ledger.insist(self.account, true);
+            } else {
+                self.parker.park();
+            }
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.ledger.close(self.account);
+    }
+}
+
+/// Wakes a thread that waits for a fund.
 struct Waiter {
     unparker: Unparker,
 }

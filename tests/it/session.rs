@@ -2,6 +2,7 @@
 
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use rayon_jobserver::{Jobserver, ThreadPool, ThreadPoolBuilder, session};
@@ -164,6 +165,73 @@ fn the_global_pool_has_the_slot_of_the_thread_that_waits_for_it() {
             assert_eq!(rayon::join(|| 1, || 2), (1, 2));
             session::acquire_thread();
         }
+    });
+}
+
+#[test]
+fn a_thread_that_waits_before_the_last_one_releases_has_the_slot_of_an_idle_global_pool() {
+    let test = "session::a_thread_that_waits_before_the_last_one_releases_has_the_slot_of_an_idle_global_pool";
+    in_session(test, &ALONE, || {
+        // It wants the slot for as long as it is there, and keeps it when it has nothing to do.
+        ThreadPoolBuilder::new().num_threads(4).build_global().expect("there is none yet");
+        for pause in 0..200 {
+            let (send, receive) = std::sync::mpsc::channel();
+            let helper = thread::spawn(move || {
+                send.send(()).expect("the test waits");
+                session::acquire_thread();
+                session::release_thread();
+            });
+            receive.recv().expect("the helper has begun");
+            // Sometimes the helper waits by then, and sometimes it does not.
+            (0..pause).for_each(|_| thread::yield_now());
+            session::release_thread();
+            helper.join().expect("it runs on the slot");
+            session::acquire_thread();
+        }
+    });
+}
+
+#[test]
+fn the_thread_that_waits_for_the_end_of_a_scoped_pool_lends_it_its_slot() {
+    let test = "session::the_thread_that_waits_for_the_end_of_a_scoped_pool_lends_it_its_slot";
+    in_session(test, &ALONE, || {
+        for round in 0..20 {
+            let (send, started) = std::sync::mpsc::channel();
+            let builder = ThreadPoolBuilder::new().num_threads(4);
+            let builder = builder.start_handler(move |_| send.send(()).expect("the test waits"));
+            let spawned = AtomicBool::new(false);
+            let answer = builder.build_scoped(
+                |thread| thread.run(),
+                |pool| {
+                    assert_eq!(started.iter().take(4).count(), 4);
+                    match round % 3 {
+                        0 => pool.install(|| 42),
+                        1 => pool.join(|| 40, || 2).0 + 2,
+                        _ => {
+                            pool.scope(|scope| {
+                                scope.spawn(|_| spawned.store(true, Ordering::SeqCst))
+                            });
+                            42
+                        }
+                    }
+                },
+            );
+            assert_eq!(answer.expect("four workers"), 42);
+            assert_eq!(spawned.into_inner(), round % 3 == 2);
+        }
+        panic::catch_unwind(|| {
+            let builder = ThreadPoolBuilder::new().num_threads(4);
+            builder.build_scoped(
+                |thread| thread.run(),
+                |pool| {
+                    pool.spawn(|| ());
+                    panic!("beside the pool");
+                },
+            )
+        })
+        .expect_err("panics come through");
+        session::release_thread();
+        assert!(panic_of(session::release_thread).contains("without"), "it had its slot back");
     });
 }
 
