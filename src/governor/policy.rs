@@ -133,6 +133,8 @@ pub(crate) struct Policy {
     /// Whoever took the last probe did so within a wait: what it waits for may be for others to
     /// run, though nobody outside waits with it.
     waiting: bool,
+    /// Whoever took the last probe made way for a nested worker, though others were due as well.
+    looked: bool,
     /// The only admitted worker has not said that it is idle: it may block in a job.
     doubtful: bool,
     inspections: Inspections,
@@ -182,6 +184,7 @@ impl Policy {
             made_way: false,
             came_back: false,
             waiting: false,
+            looked: false,
             doubtful: false,
             inspections: Inspections::default(),
             rival: false,

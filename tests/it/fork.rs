@@ -83,6 +83,7 @@ fn calls_of_the_global_pool() {
 fn calls_of_a_jobserver(jobserver: &Jobserver) {
     is_refused(|| drop(jobserver.acquire()));
     is_refused(|| drop(jobserver.try_acquire()));
+    is_refused(|| session::initialize_checked(|warning| panic!("{warning}")));
     is_refused(session::acquire_thread);
     is_refused(session::release_thread);
     jobserver.available().expect_err("it is the parent's");

@@ -35,12 +35,19 @@ impl Policy {
             self.hand_to_returned(now, out);
             return Verdict::Park;
         }
-        if let Some(next) = self.roster.take_nested(now) {
+        let sweeps = self.sweep_is_due(now);
+        // The looks of many may take up all the time there is, each being due again before the last is done.
+        let others = sweeps || market.rival_starving;
+        if !(others && self.looked)
+            && let Some(next) = self.roster.take_nested(now)
+        {
+            self.looked = others;
             self.park(now, worker, nested);
             self.hand_over(now, next, out);
             return Verdict::Park;
         }
-        if self.sweep_is_due(now) {
+        self.looked = false;
+        if sweeps {
             return self.begin_sweep(now, worker, nested, out);
         }
         // Parked, a nested worker would itself need somebody to look after it.

@@ -192,6 +192,8 @@ impl Policy {
     pub(super) fn end_turn_of(&mut self, now: Nanos, worker: usize) {
         if self.in_turn(worker) {
             self.sweep.in_turn = None;
+            // The others are due as before.
+            self.sweep.announced |= self.roster.any_stale(self.sweep.to);
             self.forget_offer(now);
         }
     }

@@ -9,6 +9,8 @@ use super::world::World;
 use super::{MICROSECOND, MILLISECOND, SECOND, run};
 use crate::governor::policy::Knobs;
 
+const SLUGGISH: Weather = Weather::SLUGGISH;
+
 #[test]
 fn a_pool_of_1024_workers_spreads_over_its_tokens() {
     let mut world = World::new(1, 300, Weather::CALM);
@@ -90,5 +92,23 @@ fn a_bare_broadcast_is_done_beside_a_stream_of_calls() {
         let world = run(Scenario { world, work: 2 * SECOND });
         let done = world.callers[0].done.expect("everything is done");
         assert!(done < 130 * MILLISECOND, "took until {done}");
+    }
+}
+
+/// Each copy waits for a broadcast of its own, and so for all that have not yet had their turns. Once the looks of
+/// those who wait took up all the time there is, and some of 64 workers never had one.
+#[test]
+fn copies_of_a_broadcast_that_wait_for_each_other_get_their_turns_in_a_wide_pool() {
+    for (anchored, weather) in [(false, Weather::CALM), (false, SLUGGISH), (true, SLUGGISH)] {
+        let mut world = World::new(5, 0, weather);
+        world.laws = Laws::all(weather, Knobs::default());
+        let process = world.process(false);
+        let pool = world.pool(process, 64, anchored);
+        let copy = [Op::Compute(MICROSECOND)].into();
+        let code = [Op::Broadcast(copy)].into();
+        world.caller(vec![Act::Broadcast { pool, code, announced: !anchored }], vec![pool]);
+        let world = run(Scenario { world, work: SECOND });
+        let done = world.callers[0].done.expect("everything is done");
+        assert!(done < 200 * MILLISECOND, "took until {done}");
     }
 }

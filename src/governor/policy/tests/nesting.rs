@@ -58,3 +58,21 @@ fn one_that_should_have_looked_long_ago_does_so_before_those_parked_later() {
     story.now = story.policy.roster.next_look().expect("three wait") + longest;
     assert_eq!(next(&mut story, 0, true), Some(3));
 }
+
+/// Once a pool whose nested workers were due one after another kept the only fund from one that starved.
+#[test]
+fn a_pool_that_starves_waits_for_one_look_and_no_more() {
+    let mut story = three_wait();
+    let mut next = |worker: usize| {
+        // All of them are due.
+        story.now += story.policy.knobs.recheck.1;
+        let judged = Judged::Quiet;
+        let sighting = Sighting { worker, nested: true, moved: false, judged, late: false };
+        let (verdict, orders) =
+            story.tell(|policy, now, out| policy.taken(now, STARVING, sighting, out));
+        assert_eq!(verdict, Verdict::Park);
+        (woken(&orders).first().map(|&(worker, _)| worker), story.policy.admitted())
+    };
+    assert_eq!(next(0), (Some(3), 3));
+    assert_eq!(next(3), (None, 2), "it gives its token up");
+}
