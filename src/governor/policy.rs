@@ -61,7 +61,8 @@ enum Phase {
     /// A probe has lain in the injector since then, for `tau` or longer: every admitted worker is
     /// busy.
     Saturated { since: Nanos },
-    /// No probe lies in the injector: some admitted worker was idle when it took the last one.
+    /// No probe lies in the injector: some admitted worker was idle when it took the last one, if one has been
+    /// taken since the pool was dormant.
     Slack,
 }
 
@@ -114,6 +115,8 @@ pub(crate) struct Policy {
     epoch: u64,
     sweep: Sweep,
     growth: Growth,
+    /// A probe has been taken since the pool was dormant, and whoever took it was idle.
+    tried: bool,
     /// Whoever took the last probe had been busy before.
     lively: bool,
     /// The funds that were just ordered are for one more worker of a pool that is not saturated.
@@ -172,6 +175,7 @@ impl Policy {
             epoch: 1,
             sweep: Sweep::default(),
             growth: Growth::new(knobs.backoff),
+            tried: false,
             lively: false,
             exploring: false,
             release: Release::default(),
@@ -281,14 +285,17 @@ impl Policy {
     pub(crate) fn resumed(&mut self, now: Nanos) {
         self.waking = self.waking.saturating_sub(1);
         self.rest(now);
-        if let Phase::Listening { since } = &mut self.phase {
-            *since = now;
-        }
+        self.listen_anew(now);
     }
 
     /// The probes that were ordered lie in the injector only now: whoever posts them had other orders to
     /// carry out first, and may have waited for a core.
     pub(crate) fn posted(&mut self, now: Nanos) {
+        self.listen_anew(now);
+    }
+
+    /// Until now nobody could have taken a probe.
+    fn listen_anew(&mut self, now: Nanos) {
         if let Phase::Listening { since } = &mut self.phase {
             *since = now;
         }
@@ -356,7 +363,11 @@ impl Policy {
             return None;
         }
         let due = match self.phase {
-            Phase::Dormant => (self.starves() && !self.pressing).then_some(self.press_at),
+            Phase::Dormant => {
+                // Somebody who was seen to block goes on as soon as it wakes.
+                let press = (self.starves() && !self.pressing).then_some(self.press_at);
+                earlier(press, self.inspection())
+            }
             Phase::Listening { since } => (self.waking == 0).then_some(since + self.tau()),
             Phase::Saturated { .. } if self.roster.len() == 0 => self.inspection(),
             Phase::Saturated { .. } => earlier(self.growth.due(), self.inspection()),
@@ -388,7 +399,7 @@ impl Policy {
 
     /// One has: it may be idle, and take the probe as soon as it runs.
     pub(crate) fn starved(&mut self, now: Nanos) {
-        self.phase = Phase::Listening { since: now };
+        self.listen_anew(now);
     }
 
     /// Whether it matters to the next tick what lies in the jobserver: a pool that only keeps

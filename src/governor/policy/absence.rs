@@ -280,7 +280,7 @@ impl Policy {
 
     /// What funds a worker that blocks goes to others, if it is of use to any.
     fn lend(&mut self, now: Nanos, worker: usize, out: &mut Orders) {
-        if self.roster.len() > 0 || self.absences.queued() > 0 || self.rival {
+        if self.lends() {
             self.tally.lendings += 1;
             self.end_turn_of(now, worker);
             self.absences.set(worker, Presence::Lent);
@@ -289,10 +289,14 @@ impl Policy {
         }
     }
 
+    /// Whether a fund would be of use to anybody but the admitted.
+    fn lends(&self) -> bool {
+        self.roster.len() > 0 || self.absences.queued() > 0 || self.rival
+    }
+
     /// When the workers are to be looked at for whether they block.
     pub(super) fn inspection(&self) -> Option<Nanos> {
-        let wanted = self.roster.len() > 0 || self.absences.queued() > 0 || self.rival;
-        let looks = (self.all_busy() && wanted) || self.absences.any_lent();
+        let looks = (self.all_busy() && self.lends()) || self.absences.any_lent();
         (looks && self.knobs.detect.is_some()).then_some(self.inspections.at)
     }
 
@@ -350,7 +354,7 @@ impl Policy {
             return;
         }
         // As long as another one is idle, no parked worker has anything to do.
-        let idle = self.phase == Phase::Slack && self.admitted > 1;
+        let idle = self.phase == Phase::Slack && self.tried && self.admitted > 1;
         match if idle || self.rival { None } else { self.roster.take_best() } {
             Some(next) => self.hand_over(now, next, out),
             None => {
@@ -392,7 +396,7 @@ impl Policy {
         self.roster.is_outside(worker)
     }
 
-    /// Whether some worker [is astray](Self::is_astray).
+    /// Whether some worker blocks, may run without a fund or waits for one.
     #[cfg(test)]
     pub(super) fn strayed(&self) -> bool {
         self.absences.any()

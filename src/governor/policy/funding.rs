@@ -51,16 +51,11 @@ impl Policy {
             self.resume_with(now, out);
         }
         if saturated {
-            let room = (self.funds - self.admitted).min(self.roster.len());
-            for _ in 0..room {
-                if let Some(worker) = self.roster.take_best() {
-                    self.wake(now, worker, out);
-                }
-            }
-            if room > 0 {
-                self.growth.started(room);
+            let added = self.admit_all_funded(now, out);
+            if added > 0 {
+                self.growth.started(added);
                 self.phase = Phase::Listening { since: now };
-            } else if asked > 0 && self.roster.len() > 0 {
+            } else if got < asked && self.roster.len() > 0 {
                 self.growth.ask(self.growth.step().min(self.roster.len()));
             }
         }
@@ -76,17 +71,23 @@ impl Policy {
 
     /// Admits workers for work that is like what the pool last did.
     fn resume_with(&mut self, now: Nanos, out: &mut Orders) {
+        let added = self.admit_all_funded(now, out);
+        if added > 0 {
+            self.growth.recalled(added);
+            // They come up, and find work as it is split: only then is it known whether all do.
+            self.looks.probe_at = Some(now + self.knobs.look.0);
+        }
+    }
+
+    /// Admits as many workers as there are funds for, and says how many those are.
+    fn admit_all_funded(&mut self, now: Nanos, out: &mut Orders) -> usize {
         let before = self.admitted;
         while self.funds > self.admitted
             && let Some(worker) = self.roster.take_best()
         {
             self.wake(now, worker, out);
         }
-        if self.admitted > before {
-            self.growth.recalled(self.admitted - before);
-            // They come up, and find work as it is split: only then is it known whether all do.
-            self.looks.probe_at = Some(now + self.knobs.look.0);
-        }
+        self.admitted - before
     }
 
     /// Whether tokens that a saturated pool wants have begun to come, and nobody has proved idle since.

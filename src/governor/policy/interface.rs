@@ -79,7 +79,8 @@ pub(crate) enum Stillness {
     Blocked,
 }
 
-/// What the driver is to do after an event, in any order but before the next event.
+/// What the driver is to do after an event, in any order: take and survey before the next one, the rest as soon
+/// as others can have their events, too.
 #[derive(Debug, Default)]
 pub(crate) struct Orders {
     pub(crate) wake: Vec<(usize, Wake)>,

@@ -45,8 +45,9 @@ pub(crate) struct Knobs {
     /// Bounds of the pause between two looks of a parked nested worker at its latch: the prototype's.
     /// `random` checks them: no fork-join program may be slower by 20 ms than on one thread.
     pub(crate) recheck: (Nanos, Nanos),
-    /// First and longest pause between probes that look for saturation while some workers are
-    /// idle and others parked. Within a call it is the first as long as tokens are to be had.
+    /// First and longest pause between two looks for saturation while some workers are idle and others parked: at
+    /// their clocks within an announced call, where no probe is posted more often than every longest pause
+    /// as long as one of them runs at most, else by a probe.
     pub(crate) look: (Nanos, Nanos),
     /// First and longest beat at which a lookout is watched for calls that nobody announced. The
     /// longest leaves a bare `broadcast` time to be swept within 20 ms, and an idle global pool

@@ -22,9 +22,10 @@ impl Policy {
         if !self.ended && self.strays(now, worker, nested, out) {
             return Verdict::Park;
         }
-        if self.ended || self.admitted == 0 {
+        if self.ended {
             return Verdict::Stay;
         }
+        debug_assert!(self.admitted > 0, "nobody is admitted, and yet somebody took a probe");
         self.end_turn_of(now, worker);
         self.waiting = nested;
         self.doubtful = false;
@@ -50,8 +51,8 @@ impl Policy {
         if sweeps {
             return self.begin_sweep(now, worker, nested, out);
         }
-        // Parked, a nested worker would itself need somebody to look after it.
-        let spare = self.admitted > self.floor().max(usize::from(nested));
+        // Parked, a nested worker would itself need somebody to look after it: it counts as waiting.
+        let spare = self.admitted > self.floor();
         let asked = self.release.pending() > 0;
         let (without, within) = self.knobs.patience;
         let usual = if self.is_called() { within } else { without };
@@ -224,6 +225,7 @@ impl Policy {
             return;
         }
         self.phase = Phase::Slack;
+        self.tried = true;
         self.watch_from(now);
         self.listen_later(now);
         self.release.answered(now + self.knobs.canary);

@@ -134,7 +134,7 @@ impl Policy {
     /// When the pulse of a slack pool is felt next, if calls are not announced and it has anything to
     /// give up.
     pub(super) fn pulse_due(&self) -> Option<Nanos> {
-        let silent = self.is_silent() && !self.draining;
+        let silent = self.is_silent();
         let spare = self.phase == Phase::Slack && self.admitted > self.floor();
         let settled = self.sweep.in_turn.is_none() && self.waking == 0;
         (silent && spare && settled).then_some(self.pulse.at)
@@ -252,7 +252,7 @@ impl Policy {
     /// escape the probes, not an idle one.
     pub(super) fn was_wide(&self, now: Nanos) -> bool {
         let lately = |at: Nanos| now < at + self.knobs.hold / 4;
-        self.is_silent() && !self.draining && self.pulse.wide_at.is_some_and(lately)
+        self.is_silent() && self.pulse.wide_at.is_some_and(lately)
     }
 
     /// Adds workers to a pool whose workers are all seen to be busy, though each of them may have a moment

@@ -176,7 +176,8 @@ impl Roster {
     pub(crate) fn take_oldest(&mut self) -> Option<usize> {
         let (_, Cold { worker, .. }) = self.cold.pop_first()?;
         self.warmth.remove(&(self.worked_at[worker], worker));
-        self.leave(Some(worker))
+        self.step(worker);
+        Some(worker)
     }
 
     /// The cold worker that worked last, if that was later than `worker` did.
@@ -189,7 +190,8 @@ impl Roster {
         let (_, worker) = self.warmth.pop_last()?;
         self.cold.remove(&self.parked_at[worker]);
         self.worked_at[worker] = self.parked;
-        self.leave(Some(worker))
+        self.step(worker);
+        Some(worker)
     }
 
     /// The worker to admit for new work: a continuation first, else the one that worked last, whose
@@ -210,10 +212,6 @@ impl Roster {
             self.step(worker);
         }
         parked
-    }
-
-    fn leave(&mut self, worker: Option<usize>) -> Option<usize> {
-        worker.inspect(|&worker| self.step(worker))
     }
 
     /// Empties the roster.

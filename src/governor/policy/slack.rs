@@ -37,40 +37,20 @@ impl Heart {
 
 impl Policy {
     pub(super) fn slack_deadline(&self) -> Option<Nanos> {
-        let mut at = Nanos::MAX;
-        let mut consider = |candidate: Nanos| at = at.min(candidate);
-        if let Some(look) = self.roster.next_look() {
-            consider(look);
-        }
-        if let Some(probe) = earlier(self.looks.probe_at, self.bereft_until()) {
-            consider(probe);
-        }
-        if let Some(listen) = earlier(self.looks.at, self.glance_due()) {
-            consider(listen);
-        }
-        if let Some(patrol) = self.rhythm.patrol() {
+        let first = |times: &[Option<Nanos>]| times.iter().copied().flatten().min();
+        let (look, patrol) = (self.roster.next_look(), self.rhythm.patrol());
+        let probe = earlier(self.looks.probe_at, self.bereft_until());
+        let urgent = first(&[look, probe, self.looks.at, self.glance_due(), patrol]);
+        if patrol.is_some() {
             // Whatever else is due by then can wait for it.
-            consider(patrol);
-            return Some(at);
+            return urgent;
         }
-        if let Some(until) = self.turn_until() {
-            consider(until);
-        } else if self.roster.any_stale(self.epoch) {
-            consider(self.sweep_at());
-        }
-        if let Some(resweep) = self.next_resweep() {
-            consider(resweep);
-        }
-        if let Some(pulse) = self.pulse_due() {
-            consider(pulse);
-        }
-        if self.admitted > self.floor() && !self.is_followed() {
-            consider(self.release_due());
-        }
-        if self.keeps_watch() {
-            consider(self.heart.at);
-        }
-        (at != Nanos::MAX).then_some(at)
+        let sweep = self.roster.any_stale(self.epoch).then(|| self.sweep_at());
+        let gives = self.admitted > self.floor() && !self.is_followed();
+        let release = gives.then(|| self.release_due());
+        let beat = self.keeps_watch().then_some(self.heart.at);
+        let turn = self.turn_until().or(sweep);
+        first(&[urgent, turn, self.next_resweep(), self.pulse_due(), release, beat])
     }
 
     /// When idle tokens are looked at next.

@@ -9,6 +9,7 @@ impl Policy {
         self.tally.admissions += 1;
         self.tally.peak = self.tally.peak.max(self.admitted);
         if self.phase == Phase::Dormant {
+            self.tried = false;
             self.phase =
                 if self.probes > 0 { Phase::Listening { since: now } } else { Phase::Slack };
             // A pool that made way goes on where it was. Were it to count as active, pools that
@@ -35,7 +36,6 @@ impl Policy {
     }
 
     pub(super) fn park(&mut self, now: Nanos, worker: usize, nested: bool) {
-        self.end_turn_of(now, worker);
         if nested {
             self.roster.park_nested(worker, now);
         } else {

@@ -90,6 +90,62 @@ fn a_fund_is_lent_while_its_worker_sleeps_and_paid_back_when_it_wakes() {
 }
 
 #[test]
+fn one_that_was_seen_to_block_is_looked_at_although_nobody_else_is_left() {
+    let mut story = Story::with(2, 1, Knobs::default());
+    story.spread();
+    let blocks = if story.policy.runs(0) { 0 } else { 1 };
+    until_lent(&mut story);
+    story.resumed();
+    let (_, orders) = story.tell(|policy, now, out| policy.blocked(now, 1 - blocks, out));
+    assert_eq!((orders.wake, story.policy.admitted(), story.funds), (Vec::new(), 0, 1));
+    let due = story.policy.deadline().expect("it is looked after");
+    story.now = due.max(story.now);
+    assert!(story.policy.inspects(story.now));
+    story.tell(|policy, now, out| policy.inspect(now, |_| Stillness::Runs, out));
+    assert_eq!((story.policy.admitted(), story.funds), (1, 0), "there is a fund for it");
+    assert_eq!(story.policy.tally().overcommits, 1);
+}
+
+#[test]
+fn before_anybody_has_proved_idle_the_fund_of_one_that_blocks_goes_to_a_parked_worker() {
+    let (workers, funds) = (8, 4);
+    let mut story = Story::new(workers, false, funds);
+    story.policy.growth.recalled(3);
+    assert!(story.policy.growth.confirmed(0, funds, workers));
+    let admitted = story.enter().wake;
+    assert_eq!(admitted.len(), funds, "as many as were of use before");
+    (0..funds).for_each(|_| story.resumed());
+    let (blocks, _) = admitted[0];
+    let (_, orders) = story.tell(|policy, now, out| policy.blocked(now, blocks, out));
+    assert_eq!((orders.wake.len(), story.funds), (1, 0));
+    story.resumed();
+    // Somebody does prove idle: he takes the probe that was posted for that.
+    let (idle, _) = admitted[1];
+    let _ = story.taken(PLENTY, idle, false);
+    let (blocks, _) = admitted[2];
+    let (_, orders) = story.tell(|policy, now, out| policy.blocked(now, blocks, out));
+    assert_eq!((orders.wake, story.funds), (Vec::new(), 1), "now it goes back");
+}
+
+#[test]
+fn a_fund_that_one_who_comes_back_takes_for_itself_is_no_sign_of_need() {
+    let mut story = Story::with(4, 2, Knobs { lease: None, ..Knobs::default() });
+    story.spread();
+    let busy = (0..4).find(|&worker| story.policy.runs(worker)).expect("two run");
+    story.tell(|policy, now, out| policy.blocked(now, busy, out));
+    story.resumed();
+    while !matches!(story.policy.phase, Phase::Saturated { .. }) {
+        story.beat(PLENTY, Ran::No);
+    }
+    // The other one has its fund; this one finds one of its own.
+    story.policy.growth.withdraw();
+    story.funds = 1;
+    let (verdict, orders) = story.tell(|policy, now, out| policy.unblocked(now, busy, out));
+    assert_eq!((verdict, orders.wake), (Verdict::Park, vec![(busy, Wake::Work)]));
+    assert_eq!((story.policy.admitted(), story.policy.demand().funds), (3, 0));
+}
+
+#[test]
 fn workers_that_run_are_looked_at_for_blocking_after_pauses_that_double() {
     let knobs = Knobs { lease: None, ..Knobs::default() };
     let detect = knobs.detect.expect("the default");
