@@ -25,8 +25,9 @@ pub(crate) fn settle(governor: Weak<Governor>, worker: usize) {
 /// parked worker that may have something to do, else back. Afterwards the worker is funded again
 /// before any idle one is; until then the call does not return.
 ///
-/// On a thread outside any pool that holds a [`Token`](crate::Token), or has
-/// [acquired](crate::session::acquire_thread) in a session, that goes back and is acquired again.
+/// On a thread outside any pool what it runs on goes back and is acquired again: what it has
+/// [acquired](crate::session::acquire_thread) in a session, else the [`Token`](crate::Token) that it
+/// acquired first. Other tokens that it holds stay.
 /// Anywhere else, and within another call of `blocking`, `op` just runs: in a start or exit handler,
 /// on the thread of [`use_current_thread`](crate::ThreadPoolBuilder::use_current_thread), in a child
 /// made by `fork`.
@@ -62,7 +63,7 @@ where
 struct Absence {
     home: Option<(Arc<Governor>, usize)>,
     /// Of a thread outside any pool.
-    _outside: Option<(Resigned, Loan)>,
+    _outside: Option<(Loan, Resigned)>,
 }
 
 impl Absence {
@@ -72,7 +73,11 @@ impl Absence {
             return Absence { home: None, _outside: None };
         }
         let home = home();
-        let outside = home.is_none().then(|| (Resigned::here(), Loan::to_anybody()));
+        let outside = home.is_none().then(|| {
+            let loan = Loan::to_anybody();
+            let resigned = if loan.is_none() { Resigned::here() } else { Resigned::none() };
+            (loan, resigned)
+        });
         home.iter().for_each(|(governor, worker)| governor.blocked(*worker));
         Absence { home, _outside: outside }
     }

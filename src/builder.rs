@@ -187,7 +187,9 @@ impl ThreadPoolBuilder {
             })
         })
     }
+}
 
+impl<S> ThreadPoolBuilder<S> {
     /// Starts the pool's threads by `spawn`, which must arrange for [`ThreadBuilder::run`] to be
     /// called on each.
     pub fn spawn_handler<F>(self, spawn: F) -> ThreadPoolBuilder<CustomSpawn<F>>
@@ -211,9 +213,7 @@ impl ThreadPoolBuilder {
             spawn: CustomSpawn(spawn),
         }
     }
-}
 
-impl<S> ThreadPoolBuilder<S> {
     /// The jobserver whose tokens the pool runs on; by default [`Jobserver::inherited`].
     pub fn jobserver(mut self, jobserver: Jobserver) -> Self {
         self.jobserver = Some(jobserver);
@@ -292,6 +292,8 @@ impl<S> ThreadPoolBuilder<S> {
     }
 
     /// Called on each thread as it starts, before it holds a token and before any job.
+    ///
+    /// It should not wait for jobs of the pool: it would run some, and nothing pays for them.
     pub fn start_handler<H>(mut self, handler: H) -> Self
     where
         H: Fn(usize) + Send + Sync + 'static,

@@ -47,7 +47,8 @@ impl<T> Monitor<T> {
     /// Waits until `look` finds what it looks for, and returns that.
     ///
     /// `look` is called under the lock, at once and after each [`update`](Monitor::update). It must
-    /// not wait itself.
+    /// not wait itself. What it changes is announced to nobody: others who wait for that look again
+    /// at the next `update`.
     ///
     /// # Panics
     ///

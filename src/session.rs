@@ -247,6 +247,10 @@ impl Loan {
         Loan(session.filter(|session| session.try_release()))
     }
 
+    pub(crate) fn is_none(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// For a thread that runs on for a while before it waits.
     pub(crate) fn none() -> Self {
         Loan(None)

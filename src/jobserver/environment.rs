@@ -29,8 +29,18 @@ pub(super) enum Meaning {
     Alone,
 }
 
-/// Reads the variables through `lookup` and returns the first that says something.
-pub(super) fn find(lookup: impl Fn(&str) -> Option<OsString>) -> Option<Mention> {
+impl Mention {
+    /// Whether it names a jobserver to connect to.
+    pub(super) fn is_address(&self) -> bool {
+        match self.meaning {
+            Meaning::Descriptors(..) | Meaning::Fifo(_) | Meaning::Named(_) => true,
+            Meaning::Off | Meaning::Alone => false,
+        }
+    }
+}
+
+/// Reads the variables through `lookup` and returns those that say something, what counts most first.
+pub(super) fn find(lookup: impl Fn(&str) -> Option<OsString>) -> Vec<Mention> {
     let mentions = VARIABLES.iter().filter_map(|&variable| {
         let value = lookup(variable)?;
         let mut meaning = interpret(&value)?;
@@ -40,14 +50,9 @@ pub(super) fn find(lookup: impl Fn(&str) -> Option<OsString>) -> Option<Mention>
         Some(Mention { variable, value, meaning })
     });
     // An explicit `-j1` says less than a jobserver named by another variable.
-    let mut alone = None;
-    for mention in mentions {
-        if mention.meaning != Meaning::Alone {
-            return Some(mention);
-        }
-        alone.get_or_insert(mention);
-    }
-    alone
+    let mut mentions: Vec<_> = mentions.collect();
+    mentions.sort_by_key(|mention| mention.meaning == Meaning::Alone);
+    mentions
 }
 
 fn interpret(value: &OsStr) -> Option<Meaning> {
@@ -235,10 +240,11 @@ mod tests {
     fn dollars_are_doubled_in_mflags_alone() {
         let found = |variable: &'static str| {
             let auth = "--jobserver-auth=fifo:/tmp/a$$b";
-            find(move |name| (name == variable).then(|| auth.into())).map(|found| found.meaning)
+            let found = find(move |name| (name == variable).then(|| auth.into()));
+            found.into_iter().map(|found| found.meaning).collect::<Vec<_>>()
         };
-        assert_eq!(found("MAKEFLAGS"), Some(Meaning::Fifo("/tmp/a$$b".into())));
-        assert_eq!(found("MFLAGS"), Some(Meaning::Fifo("/tmp/a$b".into())));
+        assert_eq!(found("MAKEFLAGS"), [Meaning::Fifo("/tmp/a$$b".into())]);
+        assert_eq!(found("MFLAGS"), [Meaning::Fifo("/tmp/a$b".into())]);
     }
 
     #[test]
@@ -247,23 +253,28 @@ mod tests {
             find(move |name| {
                 pairs.iter().find(|(variable, _)| *variable == name).map(|(_, value)| value.into())
             })
+            .into_iter()
             .map(|mention| (mention.variable, mention.meaning))
+            .collect::<Vec<_>>()
         };
-        assert_eq!(environment(&[]), None);
+        assert_eq!(environment(&[]), []);
         assert_eq!(
             environment(&[("CARGO_MAKEFLAGS", ""), ("MAKEFLAGS", "--jobserver-auth=3,4")]),
-            Some(("MAKEFLAGS", Meaning::Descriptors(3, 4)))
+            [("MAKEFLAGS", Meaning::Descriptors(3, 4))]
         );
         assert_eq!(
             environment(&[
                 ("CARGO_MAKEFLAGS", "--jobserver-auth=5,6"),
                 ("MAKEFLAGS", "--jobserver-auth=3,4")
             ]),
-            Some(("CARGO_MAKEFLAGS", Meaning::Descriptors(5, 6)))
+            [
+                ("CARGO_MAKEFLAGS", Meaning::Descriptors(5, 6)),
+                ("MAKEFLAGS", Meaning::Descriptors(3, 4))
+            ]
         );
         assert_eq!(
-            environment(&[("MAKEFLAGS", " -j1"), ("MFLAGS", "-j1")]),
-            Some(("MAKEFLAGS", Meaning::Alone))
+            environment(&[("MAKEFLAGS", " -j1"), ("MFLAGS", "--jobserver-auth=3,4")]),
+            [("MFLAGS", Meaning::Descriptors(3, 4)), ("MAKEFLAGS", Meaning::Alone)]
         );
     }
 }

@@ -82,7 +82,9 @@ pub struct Jobserver {
 impl Jobserver {
     /// Connects to the jobserver that the environment names.
     ///
-    /// Looks at `CARGO_MAKEFLAGS`, `MAKEFLAGS` and `MFLAGS` as GNU make and cargo write them.
+    /// Looks at `CARGO_MAKEFLAGS`, `MAKEFLAGS` and `MFLAGS` as GNU make and cargo write them, and takes the
+    /// first jobserver that can be used: a make that runs below cargo may be told of cargo's, too, whose
+    /// descriptors something in between has closed.
     /// `None` means that there is none, or that it is switched off for this process. An explicit
     /// `-j1` without a jobserver is a budget of no tokens: the own slot alone. Every call makes a
     /// connection of its own, with an own slot of its own; a process should make one and clone it.
@@ -96,14 +98,17 @@ impl Jobserver {
     ///
     /// # Errors
     ///
-    /// If a jobserver is named that does not exist, was not passed on (a make recipe without `+`),
-    /// or is no pipe or fifo; a device may stand for a fifo if it can be waited for. Nothing has
-    /// been read, written or changed then.
+    /// If each jobserver that is named does not exist, was not passed on (a make recipe without `+`),
+    /// or is no pipe or fifo, what is wrong with the first; a device may stand for a fifo if it can be
+    /// waited for. Nothing has been read, written or changed then.
     pub fn from_env() -> Result<Option<Jobserver>, JobserverError> {
-        match environment::find(|name| std::env::var_os(name)) {
-            None => Ok(None),
-            Some(mention) => Self::connect(mention),
-        }
+        let mut mentions = environment::find(|name| std::env::var_os(name)).into_iter();
+        let Some(first) = mentions.next() else { return Ok(None) };
+        Self::connect(first).or_else(|error| {
+            let others = mentions.filter(environment::Mention::is_address);
+            let usable = others.filter_map(|mention| Self::connect(mention).ok().flatten()).next();
+            usable.map_or(Err(error), |other| Ok(Some(other)))
+        })
     }
 
     /// Connects to the environment's jobserver, or makes a budget of `limit` tokens if there is

@@ -253,7 +253,7 @@ fn reopen(client: &Client) -> Option<Pipe> {
         let (_, value) = child.get_envs().find(|&(variable, _)| variable == name)?;
         value.map(ToOwned::to_owned)
     };
-    match environment::find(told)?.meaning {
+    match environment::find(told).into_iter().next()?.meaning {
         Meaning::Descriptors(read, write) => Pipe::reopened(read, write),
         Meaning::Fifo(path) => Pipe::from_fifo(&path).ok(),
         Meaning::Named(_) | Meaning::Off | Meaning::Alone => None,

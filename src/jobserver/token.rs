@@ -17,8 +17,9 @@ thread_local! {
 
 /// A token held by a thread outside any pool; dropping it gives it back.
 ///
-/// It stays with the thread that acquired it, which gives it up while it is in
-/// [`blocking`](crate::blocking()).
+/// It stays with the thread that acquired it. Of several that thread gives up the one it acquired first
+/// while it is in [`blocking`](crate::blocking()): that is what it runs on, and the others pay for
+/// something else, such as its child processes.
 pub struct Token {
     #[expect(dead_code, reason = "held for its Drop")]
     held: Arc<Held>,
@@ -51,22 +52,29 @@ impl Drop for Held {
     }
 }
 
-/// The tokens of a thread, given up until this is dropped.
-pub(crate) struct Resigned(Vec<Arc<Held>>);
+/// The token that a thread runs on, given up until this is dropped.
+///
+/// One and no more. Threads that gave up several, and waited for one after another, could each have what the next
+/// one waits for; but of those that give up one each, the last to do so leaves it to the others.
+pub(crate) struct Resigned(Option<Arc<Held>>);
 
 impl Resigned {
-    /// Gives up what the current thread holds.
+    /// Gives up what the current thread acquired first, if it still holds that.
     pub(crate) fn here() -> Self {
-        let held = HELD.try_with(|all| all.borrow().iter().filter_map(Weak::upgrade).collect());
-        // Refused while the thread ends: what it still holds goes back at once.
-        let mut all: Vec<_> = held.unwrap_or_default();
         // In a forked child they are the parent's.
-        all.retain(|held| held.ledger.home().is_here());
-        for held in &all {
+        let held = |held: &Weak<Held>| held.upgrade().filter(|held| held.ledger.home().is_here());
+        // Refused while the thread ends: what it still holds goes back at once.
+        let first = HELD.try_with(|all| all.borrow().iter().find_map(held)).ok().flatten();
+        if let Some(held) = &first {
             let fund = held.fund.lock().take();
             fund.into_iter().for_each(|fund| held.ledger.give(fund));
         }
-        Resigned(all)
+        Resigned(first)
+    }
+
+    /// Nothing is given up.
+    pub(crate) fn none() -> Self {
+        Resigned(None)
     }
 }
 
@@ -75,7 +83,7 @@ impl Drop for Resigned {
         let here = |held: &Arc<Held>| held.ledger.home().is_here();
         // A token that was dropped meanwhile is not missed.
         let missed = |held: &Arc<Held>| Arc::strong_count(held) > 1;
-        for held in self.0.drain(..).filter(|held| here(held) && missed(held)) {
+        if let Some(held) = self.0.take().filter(|held| here(held) && missed(held)) {
             let fund = held.ledger.try_take_token().unwrap_or_else(|| await_token(&held.ledger));
             *held.fund.lock() = Some(fund);
         }

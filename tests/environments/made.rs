@@ -36,9 +36,27 @@ pub(crate) const CASES: &[Case] = &[
         Tokens(3),
     ),
     case(
-        "a broken one is not passed over",
+        "a broken one hides none that can be used",
         &[(CARGO, b"--jobserver-auth=8,9"), (MAKE, AUTH)],
         PIPE,
+        Tokens(3),
+    ),
+    case(
+        "of two broken ones the first is told of",
+        &[(CARGO, b"--jobserver-auth=8,9"), (MAKE, b"--jobserver-auth=6,7")],
+        &[],
+        Error(CARGO, "descriptor 8 is not open"),
+    ),
+    case(
+        "a broken one is not excused by an explicit -j1",
+        &[(CARGO, b"--jobserver-auth=8,9"), (MAKE, b" -j1")],
+        &[],
+        Error(CARGO, "descriptor 8 is not open"),
+    ),
+    case(
+        "nor by one that is off",
+        &[(CARGO, b"--jobserver-auth=8,9"), (MAKE, b" -j4 --jobserver-auth=-2,-2")],
+        &[],
         Error(CARGO, "descriptor 8 is not open"),
     ),
     case(

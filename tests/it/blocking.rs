@@ -116,6 +116,32 @@ fn a_thread_outside_gives_its_token_up() {
     });
 }
 
+/// Once each could have one of the tokens that the other waited for.
+#[test]
+fn threads_that_hold_several_tokens_give_up_one_and_never_wait_for_each_other() {
+    must_end("two threads and three tokens", || {
+        let jobserver = Jobserver::new(3);
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    for _ in 0..5_000 {
+                        let _own = jobserver.acquire();
+                        let _others = [jobserver.try_acquire(), jobserver.try_acquire()];
+                        blocking(thread::yield_now);
+                    }
+                });
+            }
+        });
+        let held = [(); 3].map(|()| jobserver.acquire());
+        blocking(|| {
+            assert_eq!((jobserver.held(), jobserver.available().expect("its own")), (2, 1))
+        });
+        assert_eq!(jobserver.held(), 3);
+        drop(held);
+        at_rest(&jobserver, 3);
+    });
+}
+
 /// What waits within `blocking` for jobs of its pool is a worker like any other.
 #[test]
 fn jobs_within_a_blocking_closure_finish() {

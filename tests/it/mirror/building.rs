@@ -152,7 +152,9 @@ fn threads_are_started_by_the_spawn_handler() {
             Ok(())
         };
         let options = builder().num_threads(3).thread_name(|index| format!("n{index}"));
-        let pool = options.stack_size(1 << 20).spawn_handler(spawn).build().unwrap();
+        let unused = |_| unreachable!("a later handler takes its place");
+        let options = options.stack_size(1 << 20).spawn_handler(unused);
+        let pool = options.spawn_handler(spawn).build().unwrap();
         assert_eq!(pool.install(|| rayon::join(|| 1, || 2)), (1, 2));
         assert_eq!(pool.broadcast(|context| context.index()), [0, 1, 2]);
         drop(pool);
