@@ -113,7 +113,6 @@ impl Policy {
                 }
             }
             Judged::Unknown if worked && self.is_called() => self.touch(now),
-            Judged::Unknown if self.probe_has_lain_long(now) => self.touch(now),
             Judged::Unknown if worked => {
                 // It may have run, or been woken in passing: enough for a sweep and a short delay.
                 self.epoch += 1;
@@ -189,14 +188,6 @@ impl Policy {
             Phase::Listening { since } => self.waking == 0 && now >= since + self.tau(),
             Phase::Saturated { .. } => true,
             Phase::Dormant | Phase::Slack => false,
-        }
-    }
-
-    /// Whether a probe has lain for so long that even on a crowded machine somebody must be busy.
-    fn probe_has_lain_long(&self, now: Nanos) -> bool {
-        match self.phase {
-            Phase::Saturated { since } => now >= since + 20 * self.knobs.tau,
-            Phase::Listening { .. } | Phase::Dormant | Phase::Slack => false,
         }
     }
 
