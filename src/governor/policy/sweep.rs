@@ -192,8 +192,9 @@ impl Policy {
     pub(super) fn end_turn_of(&mut self, now: Nanos, worker: usize) {
         if self.in_turn(worker) {
             self.sweep.in_turn = None;
-            // The others are due as before.
-            self.sweep.announced |= self.roster.any_stale(self.sweep.to);
+            // The others are due as before, and so are those that had their turns before this came to light.
+            self.epoch += 1;
+            self.sweep.announced = true;
             self.forget_offer(now);
         }
     }

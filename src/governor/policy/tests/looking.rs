@@ -122,6 +122,31 @@ fn a_turn_that_goes_on_and_on_ends_for_the_pool() {
     assert_eq!(story.tell(turned).0, Verdict::Stay, "it goes on as any other");
 }
 
+/// A broadcast may come between two turns of one sweep, and nobody tells of it. Once those that had had theirs waited
+/// for the next sweep, up to a quarter of a second for 64 workers, and the others for them.
+#[test]
+fn one_that_waits_in_its_turn_makes_those_before_it_due_again() {
+    let mut story = Story::new(4, false, 1);
+    story.spread();
+    story.tell(Policy::broadcast);
+    let first = story.taken(DRY, 3, false).1.wake;
+    let [(first, Wake::Turn)] = first[..] else { panic!("{first:?}") };
+    let turned = |policy: &mut Policy, now, out: &mut _| policy.turned(now, DRY, first, false, out);
+    let second = story.tell(turned).1.wake;
+    let [(second, Wake::Turn)] = second[..] else { panic!("{second:?}") };
+    // It finds a job there, and waits for others within that.
+    story.tell(|policy, now, out| policy.post(now, 1, out));
+    let third = story.taken(DRY, second, true).1.wake;
+    let [(third, Wake::Turn)] = third[..] else { panic!("{third:?}") };
+    let mut had = vec![third];
+    while let Some(worker) = story.policy.sweep.in_turn {
+        let turned =
+            |policy: &mut Policy, now, out: &mut _| policy.turned(now, DRY, worker, false, out);
+        had.extend(story.tell(turned).1.wake.iter().map(|&(worker, _)| worker));
+    }
+    assert_eq!(had.iter().filter(|&&worker| worker == first).count(), 1, "{had:?}");
+}
+
 /// Once a pool within a call woke for each sweep that was planned, long before it could come.
 #[test]
 fn after_a_sweep_in_vain_nothing_is_due_before_the_next_one_may_come() {
