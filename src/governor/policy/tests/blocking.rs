@@ -146,6 +146,19 @@ fn a_fund_that_one_who_comes_back_takes_for_itself_is_no_sign_of_need() {
 }
 
 #[test]
+fn where_a_fund_would_be_of_no_use_to_others_nobody_is_looked_at() {
+    for rival in [false, true] {
+        let mut story = Story::with(1, 1, Knobs { lease: None, ..Knobs::default() });
+        story.spread();
+        let market = if rival { STARVING } else { DRY };
+        while !matches!(story.policy.phase, Phase::Saturated { .. }) {
+            story.beat(market, Ran::No);
+        }
+        assert_eq!(story.policy.deadline().is_some(), rival);
+    }
+}
+
+#[test]
 fn workers_that_run_are_looked_at_for_blocking_after_pauses_that_double() {
     let knobs = Knobs { lease: None, ..Knobs::default() };
     let detect = knobs.detect.expect("the default");
