@@ -29,17 +29,12 @@ fn enter() -> Option<Visit> {
     outside.then(|| governor.enter())
 }
 
-/// The same for a caller that waits from now on, and needs nothing to run on meanwhile.
+/// The same for a caller that waits from now on, and needs nothing to run on meanwhile but what it has as a worker.
 #[track_caller]
-fn enter_and_wait() -> Option<(Visit, Loan)> {
-    let (governor, jobserver) = GLOBAL.get()?;
-    governor.home().insist();
-    let outside = rayon_core::current_thread_index().is_none();
-    outside.then(|| {
-        // As in a pool of one's own.
-        let loan = Loan::to(jobserver.ledger());
-        (governor.enter(), loan)
-    })
+fn enter_and_wait() -> (Option<Visit>, Loan) {
+    // As in a pool of one's own.
+    let loan = GLOBAL.get().map_or_else(Loan::none, |(_, jobserver)| Loan::to(jobserver.ledger()));
+    (enter(), loan)
 }
 
 /// Counters of the global pool; `None` unless [`build_global`] built it.
@@ -136,8 +131,9 @@ where
     R: Send,
 {
     // On a worker of another pool, rayon broadcasts to that one.
-    let Some(entry) = enter_and_wait() else { return rayon_core::broadcast(op) };
-    let announcement = entry.0.announcement();
+    let (visit, _loan) = enter_and_wait();
+    let Some(visit) = visit else { return rayon_core::broadcast(op) };
+    let announcement = visit.announcement();
     rayon_core::broadcast(|context| {
         announcement.make();
         op(context)

@@ -52,17 +52,14 @@ impl ThreadPool {
         outside.then(|| self.governor.enter())
     }
 
-    /// The same for a caller that waits from now on, and needs nothing to run on meanwhile.
+    /// The same for a caller that waits from now on, and needs nothing to run on meanwhile but what it has as a
+    /// worker.
     #[track_caller]
-    fn enter_and_wait(&self) -> Option<(Visit, Loan)> {
-        self.governor.home().insist();
-        let outside = self.pool.current_thread_index().is_none();
-        outside.then(|| {
-            // Lent before the governor looks for something to pay for the call, and had back after
-            // the call is over.
-            let loan = Loan::to(self.jobserver.ledger());
-            (self.governor.enter(), loan)
-        })
+    fn enter_and_wait(&self) -> (Option<Visit>, Loan) {
+        // Lent before the governor looks for something to pay for the call, and had back after
+        // the call is over.
+        let loan = Loan::to(self.jobserver.ledger());
+        (self.enter(), loan)
     }
 
     /// What the pool has done so far.

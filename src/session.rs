@@ -41,7 +41,11 @@
 //! Bare calls of rayon's into the global pool cannot do so. Make them between [`release_thread`] and
 //! [`acquire_thread`], or by the functions of this crate.
 //!
-//! The workers of pools need no call to any of these functions: their pools see to it.
+//! The workers of pools need no call to any of these functions: their pools see to it. A thread that
+//! has acquired and is a worker, too, by
+//! [`use_current_thread`](crate::ThreadPoolBuilder::use_current_thread), counts twice. Where there is but
+//! one job it waits, each time it acquires, for what it holds as a worker, until it
+//! [is seen to block](crate::ThreadPoolBuilder::detect_blocking).
 
 use std::cell::Cell;
 use std::sync::{Arc, OnceLock};
@@ -74,7 +78,7 @@ struct Session {
 struct Threads {
     /// What pays for those that run; the own slot, if it is among them, is the first.
     funds: Vec<Fund>,
-    /// The accounts of those that wait to run. As long as nobody runs, they starve.
+    /// The accounts of those that wait to run. When nobody runs any more, one of them starves.
     waiting: Vec<usize>,
 }
 
@@ -165,9 +169,6 @@ impl Session {
         let mut threads = self.threads.lock();
         let place = if is_token { threads.funds.len() } else { 0 };
         threads.funds.insert(place, fund);
-        if threads.funds.len() == 1 {
-            self.tell_waiting(&threads);
-        }
         drop(threads);
         ACQUIRED.set(ACQUIRED.get() + 1);
         if is_token {
@@ -187,14 +188,6 @@ impl Session {
         let fund = waiting.end();
         self.threads.lock().waiting.retain(|&account| account != waiting.account());
         fund
-    }
-
-    /// The first thread runs, or none does any more. A pool without need of the own slot, such as the global
-    /// one, keeps it from nobody but those who starve.
-    fn tell_waiting(&self, threads: &Threads) {
-        let starving = threads.funds.is_empty();
-        let ledger = self.jobserver.ledger();
-        threads.waiting.iter().for_each(|&account| ledger.insist(account, starving));
     }
 
     /// Takes the own slot instead of a token, if nobody else uses it: the token may be of use to
@@ -217,9 +210,12 @@ impl Session {
         self.jobserver.ledger().home().insist();
         let mut threads = self.threads.lock();
         let Some(fund) = threads.funds.pop() else { return false };
-        if threads.funds.is_empty() {
-            // Before it is passed on, or it might go to somebody else for good.
-            self.tell_waiting(&threads);
+        if threads.funds.is_empty()
+            && let Some(&first) = threads.waiting.first()
+        {
+            // Before it is passed on, or it might go for good to a pool that has no need of it, such as the
+            // global one. The next is told when this one releases.
+            self.jobserver.ledger().insist(first);
         }
         drop(threads);
         ACQUIRED.set(ACQUIRED.get().saturating_sub(1));

@@ -300,6 +300,10 @@ impl Attendant for Governor {
     }
 
     fn probe_taken(&self, depth: Option<usize>) {
+        if !self.home.is_here() {
+            // The copy of a worker in a forked child, which has come to the copy of an errand.
+            return;
+        }
         let worker = rayon_core::current_thread_index().expect("only workers run jobs");
         let (now, seat) = (self.now(), &self.seats[worker]);
         let lain = now.saturating_sub(self.posted.load(Ordering::Relaxed));
@@ -315,6 +319,10 @@ impl Attendant for Governor {
     }
 
     fn called(&self, depth: Option<usize>) {
+        if !self.home.is_here() {
+            // The copy of a worker in a forked child, which has come to the copy of an errand.
+            return;
+        }
         let worker = rayon_core::current_thread_index().expect("only workers run jobs");
         let nested = depth::is_nested(Errand::Call, depth);
         let verdict =

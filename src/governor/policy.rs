@@ -210,6 +210,11 @@ impl Policy {
             return Verdict::Stay;
         }
         self.roster.park_cold(worker, self.epoch);
+        if self.called() {
+            // It has not looked at its queues, where its part of a broadcast may lie already.
+            self.epoch += 1;
+            self.sweep.announced |= self.engaged > 0;
+        }
         Verdict::Park
     }
 
@@ -269,6 +274,10 @@ impl Policy {
         self.engaged -= 1;
         self.resume = 0;
         self.note_call(now, false);
+        if self.phase == Phase::Dormant && self.floor() == 0 {
+            // It was kept for a thread that has not come up yet.
+            out.give += std::mem::take(&mut self.funds);
+        }
         self.end_if_over(out);
     }
 

@@ -194,15 +194,13 @@ impl Ledger {
         self.demand_in(self.state.lock(), id, demand)
     }
 
-    /// The holder of an account that waits has no other fund, or no longer none; any will do. Nothing happens if
-    /// all that it wants has been granted meanwhile.
-    pub(crate) fn insist(self: &Arc<Self>, id: usize, starving: bool) {
+    /// The holder of an account that waits has no other fund, and any will do. Nothing happens if all that it
+    /// wants has been granted meanwhile.
+    pub(crate) fn insist(self: &Arc<Self>, id: usize) {
         let state = self.state.lock();
         let Some(demand) = state.book.wanted(id) else { return };
         let holder = state.holders[id].clone();
-        // Where no token will ever come, the own slot must serve all in turn.
-        let starving = starving || state.is_dry();
-        if self.demand_in(state, id, Demand { starving, tokens_only: false, ..demand }) {
+        if self.demand_in(state, id, Demand { starving: true, tokens_only: false, ..demand }) {
             holder.into_iter().for_each(|holder| holder.granted());
         }
     }

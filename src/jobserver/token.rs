@@ -132,7 +132,7 @@ impl Waiting {
             }
             if !dry && self.ledger.is_dry() {
                 dry = true;
-                self.ledger.insist(self.account, true);
+                self.ledger.insist(self.account);
             } else {
                 self.parker.park();
             }

@@ -143,6 +143,29 @@ fn a_child_forked_on_a_worker_is_refused_too() {
     });
 }
 
+/// The child's only thread is still a worker of its parent's pool, and comes to the copies of what lies there.
+#[test]
+fn a_child_forked_on_a_worker_may_have_a_jobserver_of_its_own() {
+    let test = "fork::a_child_forked_on_a_worker_may_have_a_jobserver_of_its_own";
+    in_own_process(test, &[], || {
+        let pool = ThreadPoolBuilder::new().num_threads(8).jobserver(Jobserver::new(2));
+        let pool = pool.build().expect("eight workers");
+        must_end("jobs that fork", move || {
+            for _ in 0..20 {
+                let well = pool.install(|| {
+                    in_child(|| {
+                        let builder = ThreadPoolBuilder::new().num_threads(4);
+                        let own = builder.jobserver(Jobserver::new(1)).build();
+                        let own = own.expect("four workers");
+                        (0..20).for_each(|round| assert_eq!(own.install(|| round), round));
+                    })
+                });
+                assert!(well, "see above");
+            }
+        });
+    });
+}
+
 #[test]
 fn a_forked_child_may_have_a_jobserver_of_its_own() {
     in_own_process("fork::a_forked_child_may_have_a_jobserver_of_its_own", &[], || {

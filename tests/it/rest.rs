@@ -11,6 +11,20 @@ use crate::pools::{leaves, pool_on, settled};
 use crate::process::{in_own_process, switches_of_others, threads};
 use crate::support::{Gauge, eventually, must_end, virtual_core};
 
+/// The first call is over before a worker has come up.
+#[test]
+fn a_call_at_once_that_has_nothing_to_do_leaves_the_pool_as_it_was() {
+    must_end("the second call", || {
+        for workers in [1, 2, 4] {
+            for _ in 0..20 {
+                let pool = pool_on(&Jobserver::new(0), workers);
+                pool.in_place_scope(|_| ());
+                assert_eq!(pool.install(|| 42), 42);
+            }
+        }
+    });
+}
+
 #[test]
 fn pools_built_and_dropped_leave_nothing_behind() {
     let test = "rest::pools_built_and_dropped_leave_nothing_behind";

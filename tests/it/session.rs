@@ -235,6 +235,23 @@ fn the_thread_that_waits_for_the_end_of_a_scoped_pool_lends_it_its_slot() {
     });
 }
 
+/// It counts as running twice, as a thread of the session and as a worker.
+#[test]
+fn a_thread_of_the_session_may_be_a_worker_of_a_pool_that_it_built() {
+    let test = "session::a_thread_of_the_session_may_be_a_worker_of_a_pool_that_it_built";
+    in_session(test, &ALONE, || {
+        let other = pool();
+        let builder = ThreadPoolBuilder::new().num_threads(4).use_current_thread();
+        let own = builder.build().expect("four workers");
+        for _ in 0..3 {
+            assert_eq!(other.install(|| 1), 1);
+            assert_eq!(own.broadcast(|context| context.index()), [0, 1, 2, 3]);
+            assert_eq!(own.install(|| other.install(|| 2)), 2);
+            assert_eq!(own.join(|| 1, || 2), (1, 2));
+        }
+    });
+}
+
 #[test]
 fn threads_and_pools_together_never_run_wider_than_the_tokens() {
     let test = "session::threads_and_pools_together_never_run_wider_than_the_tokens";

@@ -36,6 +36,8 @@ impl Policy {
             self.hand_to_returned(now, out);
             return Verdict::Park;
         }
+        // A pool whose nested workers look without a pause is never slack when its time is looked after.
+        self.plan_resweep(now);
         let sweeps = self.sweep_is_due(now);
         // The looks of many may take up all the time there is, each being due again before the last is done.
         let others = sweeps || market.rival_starving;

@@ -2,6 +2,21 @@
 
 use super::*;
 
+/// Once the pool kept the fund, wanted none for the next call, and admitted nobody.
+#[test]
+fn a_call_that_ends_before_any_worker_is_up_leaves_no_fund_behind() {
+    let mut story = Story { policy: Policy::new(2, false, Knobs::default()), now: 0, funds: 1 };
+    story.enter();
+    assert_eq!((story.policy.funds(), story.policy.admitted()), (1, 0), "for the first to come up");
+    story.tell(Policy::leave);
+    assert_eq!((story.policy.funds(), story.funds), (0, 1));
+    for worker in [0, 1] {
+        let (verdict, _) = story.tell(|policy, now, _| policy.started(now, worker));
+        assert_eq!(verdict, Verdict::Park);
+    }
+    assert_eq!(story.enter().wake.len(), 1);
+}
+
 /// A pool of the thread that builds it and others, of whom so many have come up.
 fn adopted(workers: usize, started: usize, funds: usize) -> Story {
     let knobs = Knobs { detect: None, lease: None, ..Knobs::default() };
