@@ -104,12 +104,14 @@ impl Purse {
 
     /// What others want.
     pub(crate) fn market(&self) -> Market {
-        self.account.map_or_else(Market::default, |account| self.ledger.market(account))
+        let tokens = !self.tokens.is_empty();
+        self.account.map_or_else(Market::default, |account| self.ledger.market(account, tokens))
     }
 
     /// The same without a look at the jobserver, which takes a system call.
     pub(crate) fn rivals(&self) -> Market {
-        self.account.map_or_else(Market::default, |account| self.ledger.rivals(account))
+        let tokens = !self.tokens.is_empty();
+        self.account.map_or_else(Market::default, |account| self.ledger.rivals(account, tokens))
     }
 
     /// Takes `count` funds out to be given back: loans first, the own slot last.

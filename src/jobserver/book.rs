@@ -148,11 +148,13 @@ impl<T> Book<T> {
         self.open_accounts().map(|(_, account)| account.demand.funds).sum()
     }
 
-    /// Whether another account wants a fund, and whether another one starves.
-    pub(crate) fn rivals(&self, id: usize) -> (bool, bool) {
+    /// Whether another account wants a fund, and whether another one starves to which an account could give
+    /// something that has `tokens` or not.
+    pub(crate) fn rivals(&self, id: usize, tokens: bool) -> (bool, bool) {
         let others = || self.open_accounts().filter(move |&(other, _)| other != id);
-        let wants = others().any(|(_, account)| account.demand.funds > 0);
-        let starves = others().any(|(_, account)| account.demand.starving);
+        let demands = || others().map(|(_, account)| account.demand);
+        let wants = demands().any(|demand| demand.funds > 0);
+        let starves = demands().any(|demand| demand.starving && (tokens || !demand.tokens_only));
         (wants, starves)
     }
 
@@ -205,7 +207,7 @@ mod tests {
         book.demand(a, want(2));
         book.demand(b, want(2));
         book.demand(c, Demand { funds: 1, starving: true, ..Demand::default() });
-        assert_eq!(book.rivals(a), (true, true));
+        assert_eq!(book.rivals(a, false), (true, true));
         assert_eq!(book.shortfall(), 5);
         let order: Vec<_> = (0..6).map(|byte| book.offer(Fund::Token(byte))).collect();
         let granted = |id| Offer::Granted(id);
@@ -213,7 +215,15 @@ mod tests {
             [granted(c), granted(a), granted(b), granted(a), granted(b), Offer::Return(5)];
         assert_eq!(order, expected);
         assert_eq!(book.collect(c), [Fund::Token(0)]);
-        assert_eq!(book.rivals(a), (false, false));
+        assert_eq!(book.rivals(a, true), (false, false));
+    }
+
+    #[test]
+    fn whoever_starves_for_a_token_is_no_rival_of_those_that_have_none() {
+        let mut book = Book::<u8>::new();
+        let (a, b) = (book.open(), book.open());
+        book.demand(b, Demand { funds: 1, starving: true, tokens_only: true });
+        assert_eq!([true, false].map(|tokens| book.rivals(a, tokens).1), [true, false]);
     }
 
     #[test]
@@ -239,7 +249,7 @@ mod tests {
         book.demand(a, want(1));
         assert_eq!(book.offer(Fund::Token(1_u8)), Offer::Granted(a));
         assert_eq!(book.close(a), [Fund::Token(1)]);
-        assert_eq!(book.rivals(b), (false, false));
+        assert_eq!(book.rivals(b, true), (false, false));
         assert_eq!(book.open(), a);
         assert!(book.collect(a).is_empty());
     }

@@ -393,17 +393,17 @@ impl Ledger {
         Ok(())
     }
 
-    /// What others want of the tokens, as seen from an account.
-    pub(crate) fn market(&self, id: usize) -> Market {
+    /// What others want, as seen from an account whose holder has `tokens` or not.
+    pub(crate) fn market(&self, id: usize, tokens: bool) -> Market {
         // Of a budget that nobody shares, the ledger knows all who want a token.
         let exclusive = self.source.is_local();
         let lying = if exclusive { usize::MAX } else { self.source.lying().unwrap_or(0) };
-        Market { lying, ..self.rivals(id) }
+        Market { lying, ..self.rivals(id, tokens) }
     }
 
     /// The same without a look at the jobserver: nothing is said to lie there.
-    pub(crate) fn rivals(&self, id: usize) -> Market {
-        let (rival, rival_starving) = self.state.lock().book.rivals(id);
+    pub(crate) fn rivals(&self, id: usize, tokens: bool) -> Market {
+        let (rival, rival_starving) = self.state.lock().book.rivals(id, tokens);
         Market { lying: 0, rival, rival_starving }
     }
 

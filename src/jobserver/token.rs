@@ -97,8 +97,10 @@ impl fmt::Debug for Token {
 }
 
 /// Blocks until there is a token for a thread outside any pool; once none will ever come, the own slot will do.
+///
+/// It starves: a pool that has a token and no need of it may be where somebody waits for this thread.
 pub(super) fn await_token(ledger: &Arc<Ledger>) -> Fund {
-    Waiting::begin(ledger, Demand { funds: 1, starving: false, tokens_only: true }).end()
+    Waiting::begin(ledger, Demand { funds: 1, starving: true, tokens_only: true }).end()
 }
 
 /// A thread that waits for one fund.

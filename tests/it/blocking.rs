@@ -10,6 +10,7 @@ use rayon::prelude::*;
 use rayon_jobserver::{Jobserver, ThreadPool, ThreadPoolBuilder, blocking};
 
 use crate::pools::{pool_on, settled};
+use crate::process::in_own_process;
 use crate::support::{Gauge, eventually, must_end, pool, virtual_core};
 
 /// A pool that looks for workers that block without a word.
@@ -139,6 +140,36 @@ fn threads_that_hold_several_tokens_give_up_one_and_never_wait_for_each_other() 
         assert_eq!(jobserver.held(), 3);
         drop(held);
         at_rest(&jobserver, 3);
+    });
+}
+
+/// The pool's other worker has the only token meanwhile, and nothing to do; the own slot is with a pool that
+/// nobody calls.
+#[test]
+fn a_job_may_wait_for_a_thread_that_waits_for_a_token() {
+    let test = "blocking::a_job_may_wait_for_a_thread_that_waits_for_a_token";
+    in_own_process(test, &[], || {
+        must_end("the thread gets the token", || {
+            let jobserver = Jobserver::new(1);
+            let global = ThreadPoolBuilder::new().num_threads(2).jobserver(jobserver.clone());
+            global.build_global().expect("there is none yet");
+            for workers in [1, 2, 4] {
+                let pool = watchful(&jobserver, workers);
+                let (send, receive) = mpsc::channel();
+                let thread = thread::spawn({
+                    let jobserver = jobserver.clone();
+                    move || {
+                        let () = receive.recv().expect("the job has begun");
+                        drop(jobserver.acquire());
+                    }
+                });
+                pool.install(|| {
+                    send.send(()).expect("the thread waits");
+                    blocking(|| thread.join()).expect("it gets the token");
+                });
+            }
+            at_rest(&jobserver, 1);
+        });
     });
 }
 

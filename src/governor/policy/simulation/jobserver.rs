@@ -175,7 +175,7 @@ impl World {
 
     pub(super) fn market(&self, pool: usize) -> Market {
         let pool = &self.pools[pool];
-        let (rival, rival_starving) = self.processes[pool.process].book.rivals(pool.account);
+        let (rival, rival_starving) = self.processes[pool.process].book.rivals(pool.account, true);
         Market { lying: self.jobserver.lying.len(), rival, rival_starving }
     }
 
