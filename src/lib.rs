@@ -41,7 +41,9 @@
 //! - **Blocked workers** give their tokens up only where they say so by [`blocking`] or [`Monitor`], or
 //!   where the kernel tells (Linux), after 10 ms, or up to 0.1 s later in a pool that has only computed for
 //!   long. In the second case they run on when they wake, over
-//!   the budget, until the pool can pay for them: see [`Stats::overcommits`].
+//!   the budget, until the pool can pay for them: see [`Stats::overcommits`]. A job that polls for what
+//!   another one does, by sleeps or timeouts shorter than that, or spins, is not seen to wait, and does so for
+//!   ever where such jobs have all tokens: it should say so, or call `rayon::yield_now`.
 //! - **Jobs that need several live workers**, such as those that meet at a barrier, get them in the
 //!   same way: about 20 ms for each beyond the tokens, on Linux, and with more than 64 tokens as much
 //!   again for each 64. Elsewhere they wait for ever, as in

@@ -109,12 +109,13 @@ impl Seat {
         self.state.lock().clock.as_ref().is_some_and(system::Clock::sleeps)
     }
 
-    /// Whether the worker has slept for `detect` or longer; judged from another thread.
-    pub(crate) fn stillness(&self, now: Nanos, detect: Nanos) -> Stillness {
+    /// Whether the worker has slept for `detect` or longer; judged from another thread. The last probe was
+    /// `posted` then.
+    pub(crate) fn stillness(&self, now: Nanos, posted: Nanos, detect: Nanos) -> Stillness {
         let mut state = self.state.lock();
         let Some(usage) = state.usage(now) else { return Stillness::Runs };
         let State { clock, still, .. } = &mut *state;
-        still.look(usage, detect, || clock.as_ref().is_some_and(system::Clock::sleeps))
+        still.look(usage, posted, detect, || clock.as_ref().is_some_and(system::Clock::sleeps))
     }
 }
 

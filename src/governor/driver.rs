@@ -112,7 +112,9 @@ impl Governor {
         if let Some(detect) = self.detect
             && policy.inspects(now)
         {
-            policy.inspect(now, |worker| self.seats[worker].stillness(now, detect), orders);
+            let posted = self.posted.load(Ordering::Relaxed);
+            let still = |worker: usize| self.seats[worker].stillness(now, posted, detect);
+            policy.inspect(now, still, orders);
         }
         if policy.counts(now) {
             let active = policy.sample().filter(|&worker| self.seats[worker].count(now)).count();

@@ -15,38 +15,49 @@ struct Seen {
     usage: Usage,
     /// How often it was found asleep since.
     looks: u32,
+    /// When it was looked at last.
+    at: Nanos,
+    /// It was seen to have run, and for the last time but one, between some instant after these and the look at
+    /// which that was seen.
+    ran_after: (Nanos, Nanos),
 }
 
 /// How often a worker must be found asleep. Once may be a machine that stood still as a whole.
 const LOOKS: u32 = 2;
 
 impl Still {
-    /// Looks at a worker that has used up so much, and counts as blocked if it has slept for `detect` or longer.
+    /// Looks at a worker that has used up so much, and counts as blocked if it has slept for `detect` or longer. The
+    /// last probe was `posted` then.
     pub(crate) fn look(
         &mut self,
         usage: Usage,
+        posted: Nanos,
         detect: Nanos,
         sleeps: impl FnOnce() -> bool,
     ) -> Stillness {
+        let at = usage.at;
         match self.seen {
             Some(seen) if seen.usage.cpu == usage.cpu => {
                 if !sleeps() {
-                    self.seen = Some(Seen { usage, looks: 0 });
-                    return Stillness::Starves;
+                    self.seen = Some(Seen { usage, looks: 0, at, ..seen });
+                    // Whoever has had a core twice since then is busy: an idle one had taken the probe.
+                    let (_, before) = seen.ran_after;
+                    return if before >= posted { Stillness::Runs } else { Stillness::Starves };
                 }
                 let looks = seen.looks + 1;
-                self.seen = Some(Seen { looks, ..seen });
-                let long = usage.at - seen.usage.at >= detect && looks >= LOOKS;
+                self.seen = Some(Seen { looks, at, ..seen });
+                let long = at - seen.usage.at >= detect && looks >= LOOKS;
                 if long { Stillness::Blocked } else { Stillness::Sleeps }
             }
             before => {
                 // One that has hardly run may sleep by now, and run again by the next look, each time for a moment.
                 let idle = |seen: Seen| {
                     let ran = usage.cpu.saturating_sub(seen.usage.cpu);
-                    2 * ran < usage.at - seen.usage.at
+                    2 * ran < at - seen.usage.at
                 };
                 let dozes = before.is_some_and(idle) && sleeps();
-                self.seen = Some(Seen { usage, looks: 0 });
+                let ran_after = before.map_or((0, 0), |seen| (seen.at, seen.ran_after.0));
+                self.seen = Some(Seen { usage, looks: 0, at, ran_after });
                 if dozes { Stillness::Dozes } else { Stillness::Runs }
             }
         }
@@ -61,7 +72,7 @@ mod tests {
     fn looks<const N: usize>(all: [(Nanos, Nanos, bool); N]) -> [Stillness; N] {
         let mut still = Still::default();
         all.map(|(at, cpu, sleeps)| {
-            still.look(Usage { at: 50 + at, cpu, sleeps: None }, 10, || sleeps)
+            still.look(Usage { at: 50 + at, cpu, sleeps: None }, 50, 10, || sleeps)
         })
     }
 
@@ -79,6 +90,14 @@ mod tests {
         use Stillness::{Runs, Sleeps, Starves};
         let seen = looks([(0, 7, false), (9, 7, false), (18, 7, true), (19, 7, true)]);
         assert_eq!(seen, [Runs, Starves, Sleeps, Stillness::Blocked]);
+    }
+
+    #[test]
+    fn a_worker_that_has_had_a_core_twice_since_the_probe_was_posted_runs_however_long_it_waits() {
+        use Stillness::{Runs, Starves};
+        let seen =
+            looks([(0, 7, false), (5, 9, false), (9, 9, false), (14, 11, false), (30, 11, false)]);
+        assert_eq!(seen, [Runs, Runs, Starves, Runs, Runs]);
     }
 
     #[test]

@@ -73,11 +73,11 @@ impl World {
         let now = self.now;
         let home = &mut self.pools[pool];
         let Some(detect) = self.detect.filter(|_| home.policy.inspects(now)) else { return };
-        let workers = &mut home.workers;
+        let (posted, workers) = (home.governor.posted_at, &mut home.workers);
         let still = |worker: usize| {
             let me = &mut workers[worker];
             let (usage, sleeps) = (me.usage(now, false), me.sleeps());
-            me.still.look(usage, detect, || sleeps)
+            me.still.look(usage, posted, detect, || sleeps)
         };
         home.policy.inspect(now, still, orders);
         self.trace(pool, &"inspect", orders);
