@@ -373,8 +373,9 @@ impl Drop for Visit {
     }
 }
 
-/// Tells the governor of a broadcast when its first copy runs: by then the other workers have
-/// theirs, and a parked one that is let look finds it.
+/// Tells the governor of a broadcast when its first copy runs: by then the other workers have theirs, and a
+/// parked one that is let look finds it. Or nearly all have: rayon hands them out one after another, and one that
+/// looks too soon does so again with the next sweep.
 #[derive(Debug)]
 pub(crate) struct Announcement {
     governor: Arc<Governor>,
