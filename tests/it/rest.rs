@@ -2,10 +2,11 @@
 #![cfg(target_os = "linux")]
 
 use std::collections::BTreeSet;
+use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 use rayon::prelude::*;
-use rayon_jobserver::Jobserver;
+use rayon_jobserver::{Jobserver, ThreadPoolBuilder};
 
 use crate::pools::{leaves, pool_on, settled};
 use crate::process::{in_own_process, switches_of_others, threads};
@@ -16,11 +17,15 @@ use crate::support::{Gauge, eventually, must_end, virtual_core};
 fn a_call_at_once_that_has_nothing_to_do_leaves_the_pool_as_it_was() {
     must_end("the second call", || {
         for workers in [1, 2, 4] {
-            for _ in 0..20 {
-                let pool = pool_on(&Jobserver::new(0), workers);
-                pool.in_place_scope(|_| ());
-                assert_eq!(pool.install(|| 42), 42);
-            }
+            let over = Arc::new(Barrier::new(workers + 1));
+            let wait = Arc::clone(&over);
+            let builder =
+                ThreadPoolBuilder::new().num_threads(workers).jobserver(Jobserver::new(0));
+            let pool = builder.start_handler(move |_| drop(wait.wait())).build();
+            let pool = pool.expect("so many workers");
+            pool.in_place_scope(|_| ());
+            over.wait();
+            assert_eq!(pool.install(|| 42), 42);
         }
     });
 }
