@@ -21,7 +21,10 @@ fn a_call_at_once_that_has_nothing_to_do_leaves_the_pool_as_it_was() {
             let wait = Arc::clone(&over);
             let builder =
                 ThreadPoolBuilder::new().num_threads(workers).jobserver(Jobserver::new(0));
-            let pool = builder.start_handler(move |_| drop(wait.wait())).build();
+            let not_yet = move |_| {
+                wait.wait();
+            };
+            let pool = builder.start_handler(not_yet).build();
             let pool = pool.expect("so many workers");
             pool.in_place_scope(|_| ());
             over.wait();
