@@ -229,6 +229,7 @@ impl Session {
 pub(crate) struct Loan(Option<&'static Session>);
 
 impl Loan {
+    #[track_caller]
     pub(crate) fn to(ledger: &Arc<Ledger>) -> Self {
         let mut loan = Loan(None);
         loan.begin(ledger);
@@ -257,6 +258,7 @@ impl Loan {
         Upcoming { loan: self, ledger }
     }
 
+    #[track_caller]
     fn begin(&mut self, ledger: &Arc<Ledger>) {
         if ACQUIRED.get() > 0
             && let Some(session) = SESSION.get()

@@ -9,8 +9,6 @@ use super::world::World;
 use super::{MICROSECOND, MILLISECOND, SECOND, run};
 use crate::governor::policy::Knobs;
 
-const SLUGGISH: Weather = Weather::SLUGGISH;
-
 #[test]
 fn a_pool_of_1024_workers_spreads_over_its_tokens() {
     let mut world = World::new(1, 300, Weather::CALM);
@@ -99,7 +97,9 @@ fn a_bare_broadcast_is_done_beside_a_stream_of_calls() {
 /// those who wait took up all the time there is, and some of 64 workers never had one.
 #[test]
 fn copies_of_a_broadcast_that_wait_for_each_other_get_their_turns_in_a_wide_pool() {
-    for (anchored, weather) in [(false, Weather::CALM), (false, SLUGGISH), (true, SLUGGISH)] {
+    for (anchored, weather) in
+        [(false, Weather::CALM), (false, Weather::SLUGGISH), (true, Weather::SLUGGISH)]
+    {
         let mut world = World::new(5, 0, weather);
         world.laws = Laws::all(weather, Knobs::default());
         let process = world.process(false);
