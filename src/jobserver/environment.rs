@@ -276,5 +276,9 @@ mod tests {
             environment(&[("MAKEFLAGS", " -j1"), ("MFLAGS", "--jobserver-auth=3,4")]),
             [("MFLAGS", Meaning::Descriptors(3, 4)), ("MAKEFLAGS", Meaning::Alone)]
         );
+        assert_eq!(
+            environment(&[("MAKEFLAGS", " -j1"), ("MFLAGS", "-j1")]),
+            [("MAKEFLAGS", Meaning::Alone), ("MFLAGS", Meaning::Alone)]
+        );
     }
 }
