@@ -38,9 +38,11 @@ impl Policy {
         }
         // A pool whose nested workers look without a pause is never slack when its time is looked after.
         self.plan_resweep(now);
+        let spare = self.admitted > self.floor();
         let sweeps = self.sweep_is_due(now);
         // The looks of many may take up all the time there is, each being due again before the last is done.
-        let others = sweeps || market.rival_starving;
+        let overkept = spare && self.overkeeps(now);
+        let others = sweeps || market.rival_starving || overkept;
         if !(others && self.looked)
             && let Some(next) = self.roster.take_nested(now)
         {
@@ -54,8 +56,7 @@ impl Policy {
             return self.begin_sweep(now, worker, nested, out);
         }
         // Parked, a nested worker would itself need somebody to look after it: it counts as waiting.
-        let spare = self.admitted > self.floor();
-        let asked = self.release.pending() > 0;
+        let asked = self.release.pending() > 0 || overkept;
         let (without, within) = self.knobs.patience;
         let usual = if self.is_called() { within } else { without };
         let patience = if self.release.is_wanted() { usual.min(self.patience()) } else { usual };

@@ -123,6 +123,11 @@ impl Policy {
         self.post(now, self.release.burst(0), out);
     }
 
+    /// Whether idle tokens have been kept for so long that something else keeps the pool from looking at them.
+    pub(super) fn overkeeps(&self, now: Nanos) -> bool {
+        now >= self.used_at() + 2 * self.knobs.hold && !self.was_wide(now)
+    }
+
     /// Whether the next tick wants to [know](Self::counted) how many of the [sample](Self::sample) have run
     /// since they were surveyed: idle tokens are about to go back. Whoever has not is idle, whatever it did
     /// before.

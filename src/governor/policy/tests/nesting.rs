@@ -76,3 +76,27 @@ fn a_pool_that_starves_waits_for_one_look_and_no_more() {
     assert_eq!(next(0), (Some(3), 3));
     assert_eq!(next(3), (None, 2), "it gives its token up");
 }
+
+/// Once a wide pool whose workers all waited for each other kept its tokens for as long as they did: each look was
+/// followed by the next one, so that nobody was ever asked to give way.
+#[test]
+fn looks_that_take_all_the_time_there_is_keep_no_token() {
+    let mut story = Story::new(64, false, 64);
+    story.spread();
+    assert_eq!(story.policy.admitted(), 64);
+    let begin = story.now;
+    let mut next = None;
+    while story.policy.admitted() > 1 {
+        // A worker needs so long to be woken, to look and to find the next probe.
+        story.now += 200 * MICROSECOND;
+        assert!(story.now < begin + 500 * MILLISECOND, "kept: {}", story.policy.admitted());
+        if story.policy.probes == 0 {
+            story.beat(SCARCE, Ran::No);
+            continue;
+        }
+        let worker = next.take().or_else(|| story.policy.roster.outsiders(0, 1).next());
+        let (_, orders) = story.taken(SCARCE, worker.expect("somebody is admitted"), true);
+        next = woken(&orders).first().map(|&(worker, _)| worker);
+        (0..orders.wake.len()).for_each(|_| story.resumed());
+    }
+}
