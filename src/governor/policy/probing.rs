@@ -133,7 +133,7 @@ impl Policy {
         }
         // In a loop of calls that nobody announces anybody has a moment for a probe between two of them.
         let between = self.is_silent() && judged == Judged::Active;
-        let on_trial = !nested && !worked && !between && self.growth.failed(now, self.admitted);
+        let on_trial = !moved && !worked && !between && self.growth.failed(now, self.admitted);
         if on_trial {
             self.release.proved(false);
             self.tally.failed_trials += 1;

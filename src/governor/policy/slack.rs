@@ -164,7 +164,10 @@ impl Policy {
             Ran::Busy => {
                 self.touch(now);
                 self.quicken();
-                self.resume_silently(out);
+                // Of a call that was announced nothing new is known: it may compute on in a serial phase.
+                if self.engaged == 0 {
+                    self.resume_silently(out);
+                }
                 self.post(now, 1, out);
             }
             Ran::Yes | Ran::Unknown => {

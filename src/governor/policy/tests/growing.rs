@@ -58,3 +58,36 @@ fn a_fund_that_comes_between_two_phases_adds_a_worker() {
     let ((), orders) = story.tell(|policy, now, out| policy.supplied(now, 0, 1, out));
     assert_eq!((woken(&orders), story.policy.funds(), story.funds), (Vec::new(), 2, 1));
 }
+
+/// Once a worker that waited for a latch was never taken for one too many, however little it found to do.
+#[test]
+fn an_added_worker_that_finds_nothing_to_do_has_failed_whether_it_waits_for_a_latch_or_not() {
+    for nested in [false, true] {
+        let mut story = Story::new(4, false, 4);
+        story.enter();
+        story.resumed();
+        story.until_posted();
+        assert_eq!(story.beat(PLENTY, Ran::No).wake.len(), 1);
+        story.resumed();
+        assert_eq!(story.taken(PLENTY, 2, nested).0, Verdict::Stay);
+        assert_eq!(story.policy.tally.failed_trials, 1);
+        assert!(story.policy.growth.due() > Some(story.now), "the next one is put off");
+    }
+}
+
+/// Once each beat at which it ran fetched as many tokens as the pool had ever had a use for.
+#[test]
+fn a_lookout_that_computes_within_a_call_is_asked_before_others_are_woken() {
+    let mut story = Story::new(16, false, 16);
+    story.enter();
+    story.resumed();
+    story.until_posted();
+    let _ = story.taken(PLENTY, 15, false);
+    // As many were of use before.
+    story.policy.growth.started(15);
+    story.policy.growth.confirmed(story.now, 16, 16);
+    story.now = story.policy.heart.at;
+    assert!(story.policy.watches(story.now));
+    let orders = story.tell(|policy, now, out| policy.tick(now, PLENTY, Ran::Busy, out)).1;
+    assert_eq!((orders.posts, orders.wake.len()), (1, 0), "it may be idle by now");
+}
