@@ -1,8 +1,9 @@
 //! Waiting for what other jobs bring about, with the token given up.
 
-use parking_lot::{Condvar, Mutex};
+use std::sync::Condvar;
 
 use crate::blocking;
+use crate::sync::{Mutex, wait};
 
 /// Something that jobs share and wait for, such as the table of a compiler's memoised queries.
 ///
@@ -62,7 +63,7 @@ impl<T> Monitor<T> {
             loop {
                 match look(&mut state) {
                     Some(found) => return found,
-                    None => self.changed.wait(&mut state),
+                    None => state = wait(&self.changed, state),
                 }
             }
         })

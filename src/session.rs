@@ -50,7 +50,7 @@
 use std::cell::Cell;
 use std::sync::{Arc, OnceLock};
 
-use parking_lot::Mutex;
+use crate::sync::Mutex;
 
 use crate::Jobserver;
 use crate::jobserver::{AnyFund, Demand, Fund, Ledger, Waiting};

@@ -7,12 +7,12 @@ use std::sync::{Arc, mpsc};
 use std::{io, thread};
 
 use libc::{SIGHUP, SIGINT, SIGTERM, c_int};
-use parking_lot::Mutex;
 use signal_hook::iterator::Signals;
 use signal_hook::low_level;
 
 use crate::give_back;
 use crate::jobserver::Home;
+use crate::sync::Mutex;
 
 /// What people and build tools end a process with, and can be caught.
 const DEADLY: [c_int; 3] = [SIGINT, SIGTERM, SIGHUP];

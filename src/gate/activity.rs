@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use parking_lot::Mutex;
-
 use crate::governor::policy::{Judged, LATE, Nanos, Record, STIR, Still, Stillness, Usage};
+use crate::sync::Mutex;
 
 /// What is known of one worker's thread.
 #[derive(Debug, Default)]

@@ -1,7 +1,7 @@
 //! Where one worker blocks until it is called.
 
 use crate::governor::policy::Wake;
-use crate::sync::{self, Condvar, Mutex};
+use crate::sync::modelled::{Condvar, Mutex, wait};
 
 /// A seat for one worker.
 ///
@@ -24,7 +24,7 @@ impl Parker {
         loop {
             match call.take() {
                 Some(wake) => return wake,
-                None => call = sync::wait(&self.called, call),
+                None => call = wait(&self.called, call),
             }
         }
     }

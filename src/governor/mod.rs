@@ -13,7 +13,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use crossbeam_utils::CachePadded;
-use parking_lot::{Mutex, MutexGuard};
 
 use crate::blocking;
 use crate::gate::activity::Seat;
@@ -21,6 +20,7 @@ use crate::gate::depth::{self, Attendant, Errand};
 use crate::gate::{Parker, run_own_jobs};
 use crate::jobserver::{Demand, Fund, Holder, Home, Ledger};
 use crate::observe::Stats;
+use crate::sync::{Mutex, MutexGuard};
 use alarm::Alarm;
 pub(crate) use driver::Driver;
 use policy::{Knobs, Nanos, Notice, Orders, Policy, Sighting, Verdict, Wake, Watch};

@@ -1,12 +1,11 @@
 //! The one thread of a connection that waits for tokens.
 
 use std::io;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Condvar, Weak};
 use std::thread;
 
-use parking_lot::{Condvar, Mutex};
-
 use super::ledger::Ledger;
+use crate::sync::{Mutex, wait};
 
 /// What a ledger has its broker do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,7 +83,7 @@ impl Shared {
     fn wait_for_call(&self) -> bool {
         let mut state = self.state.lock();
         while !state.called && !state.dismissed {
-            self.called.wait(&mut state);
+            state = wait(&self.called, state);
         }
         state.called = false;
         !state.dismissed

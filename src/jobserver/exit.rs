@@ -3,9 +3,8 @@
 use std::sync::{Arc, Once, Weak};
 use std::time::Duration;
 
-use parking_lot::Mutex;
-
 use super::ledger::Ledger;
+use crate::sync::Mutex;
 
 /// The ledgers whose tokens other processes wait for, and the process they belong to.
 static LEDGERS: Mutex<Vec<(u32, Weak<Ledger>)>> = Mutex::new(Vec::new());
@@ -54,7 +53,7 @@ pub fn give_back() {
     let me = std::process::id();
     // Not without end: whoever exits in a signal's handler while the thread it interrupts holds the lock
     // would wait for itself, and in a forked child a lock that was held is held for ever.
-    let Some(ledgers) = LEDGERS.try_lock_for(LAST_PATIENCE) else { return };
+    let Some(ledgers) = LEDGERS.lock_within(LAST_PATIENCE) else { return };
     for (_, ledger) in ledgers.iter().filter(|&&(owner, _)| owner == me) {
         if let Some(ledger) = ledger.upgrade() {
             ledger.close_at_exit(LAST_PATIENCE);

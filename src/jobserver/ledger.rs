@@ -5,14 +5,13 @@ use std::io;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use parking_lot::{Mutex, MutexGuard};
-
 use super::book::{Book, Demand, Fund as AnyFund, Offer};
 use super::broker::{Broker, Errand};
 use super::home::Home;
 use super::outstanding::Outstanding;
 use super::source::{RawToken, Source};
 use super::{JobserverError, Market};
+use crate::sync::{Mutex, MutexGuard};
 
 pub(crate) type Fund = AnyFund<RawToken>;
 
@@ -323,7 +322,7 @@ impl Ledger {
         if !self.home.is_here() {
             return;
         }
-        let Some(mut state) = self.state.try_lock_for(patience) else { return };
+        let Some(mut state) = self.state.lock_within(patience) else { return };
         state.closed = true;
         // First, or what is given back may be announced to our own broker.
         let announced = self.source.leave();

@@ -22,10 +22,10 @@ fn uninterrupted<T>(mut call: impl FnMut() -> rustix::io::Result<T>) -> io::Resu
 mod exclusive {
     use std::os::fd::OwnedFd;
 
-    use parking_lot::Mutex;
     use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 
     use super::{File, io, uninterrupted};
+    use crate::sync::Mutex;
 
     #[derive(Debug)]
     pub(crate) struct Queue {

@@ -5,14 +5,14 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use jobserver::{Acquired, Client};
-use parking_lot::Mutex;
 #[cfg(unix)]
 use rustix::event::Timespec;
 
-#[cfg(unix)]
 use super::environment::{self, Meaning};
 #[cfg(unix)]
 use super::pipe::Pipe;
+#[cfg(unix)]
+use crate::sync::Mutex;
 
 /// One token as it was read.
 #[derive(Debug)]

@@ -6,9 +6,9 @@ use std::marker::PhantomData;
 use std::sync::{Arc, Weak};
 
 use crossbeam_utils::sync::{Parker, Unparker};
-use parking_lot::Mutex;
 
 use super::{Demand, Fund, Holder, Ledger};
+use crate::sync::Mutex;
 
 thread_local! {
     /// What the tokens of this thread consist of, for when it blocks.

@@ -4,14 +4,14 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use super::pool::Pool;
 use crate::jobserver::{AnyFund, Book, Demand, Market, Offer};
-use crate::sync::{self, Condvar, Mutex};
+use crate::sync::modelled::{Condvar, Mutex, wait};
 
 pub(super) type Fund = AnyFund<u8>;
 
 /// The jobserver connection: the book of the real one, and the tokens that lie there.
 pub(super) struct Ledger {
     /// Not `loom`'s: it is never waited for. Where somebody may come in between, `door` tells.
-    book: parking_lot::Mutex<(Book<u8>, Vec<u8>)>,
+    book: crate::sync::Mutex<(Book<u8>, Vec<u8>)>,
     door: Mutex<()>,
     pub(super) tokens: u8,
     pub(super) pool: OnceLock<Weak<Pool>>,
@@ -38,7 +38,7 @@ impl Ledger {
     pub(super) fn new(tokens: u8, rival: Option<Rival>) -> Arc<Self> {
         let mut book = Book::new();
         assert_eq!((book.open(), book.open()), (POOL, RIVAL));
-        let book = parking_lot::Mutex::new((book, (0..tokens).collect()));
+        let book = crate::sync::Mutex::new((book, (0..tokens).collect()));
         Arc::new(Ledger { book, door: Mutex::new(()), tokens, pool: OnceLock::new(), rival })
     }
 
@@ -103,7 +103,7 @@ impl Ledger {
             if let Some(fund) = self.collect(RIVAL).pop() {
                 return fund;
             }
-            looking = sync::wait(&rival.called, looking);
+            looking = wait(&rival.called, looking);
         }
     }
 

@@ -10,7 +10,7 @@ use super::ledger::{Fund, Ledger, POOL};
 use crate::gate::Parker;
 use crate::governor::policy::{Judged, Knobs, Nanos, Orders, Policy, Ran, Sighting, Verdict, Wake};
 use crate::jobserver::{Demand, Market};
-use crate::sync::{self, Condvar, Mutex};
+use crate::sync::modelled::{Condvar, Mutex, wait};
 
 /// What lies in the injector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -200,7 +200,7 @@ impl Pool {
             if sleeps {
                 let mut rung = self.rung.lock();
                 while !*rung {
-                    rung = sync::wait(&self.bell, rung);
+                    rung = wait(&self.bell, rung);
                 }
                 *rung = false;
             } else {
@@ -291,7 +291,7 @@ impl Pool {
             }
             match injector.jobs.pop_front() {
                 Some(job) => return Some(job),
-                None => injector = sync::wait(&self.posted, injector),
+                None => injector = wait(&self.posted, injector),
             }
         }
     }
@@ -331,7 +331,7 @@ impl Pool {
     pub(super) fn wait_for(&self, answers: usize) {
         let mut answered = self.answers.lock();
         while *answered < answers {
-            answered = sync::wait(&self.answered, answered);
+            answered = wait(&self.answered, answered);
         }
     }
 
