@@ -28,9 +28,9 @@ pub(crate) fn settle(governor: Weak<Governor>, worker: usize) {
 /// On a thread outside any pool what it runs on goes back and is acquired again: what it has
 /// [acquired](crate::session::acquire_thread) in a session, else the [`Token`](crate::Token) that it
 /// acquired first. Other tokens that it holds stay.
-/// Anywhere else, and within another call of `blocking`, `op` just runs: in a start or exit handler,
-/// on the thread of [`use_current_thread`](crate::ThreadPoolBuilder::use_current_thread), in a child
-/// made by `fork`.
+/// So it is on the thread of [`use_current_thread`](crate::ThreadPoolBuilder::use_current_thread);
+/// what it works on as a worker stays. Anywhere else, and within another call of `blocking`, `op`
+/// just runs: in a start or exit handler, in a child made by `fork`.
 ///
 /// `op` should run no jobs, since nothing pays for them, and it should not return with a lock held
 /// that other jobs wait for. If it does, they are seen to block (on Linux, after

@@ -98,11 +98,10 @@ struct Threads {
 /// In a child made by `fork` of a process that has made the connection.
 #[track_caller]
 pub fn initialize_checked(report_warning: impl FnOnce(&str)) {
+    let mut warning = None;
     let session = SESSION.get_or_init(|| {
         let jobserver = Jobserver::inherited_or_new(|| TOKENS);
-        if let Some(warning) = jobserver.warning() {
-            report_warning(&warning.to_string());
-        }
+        warning = jobserver.warning().map(|warning| warning.to_string());
         let session = Session { jobserver, threads: Mutex::default() };
         session.jobserver.ledger().on_own_slot_free(|| {
             SESSION.get().into_iter().for_each(Session::exchange);
@@ -113,6 +112,10 @@ pub fn initialize_checked(report_warning: impl FnOnce(&str)) {
     session.jobserver.ledger().home().insist();
     // Should the slot have come back meanwhile.
     session.exchange();
+    // When others need not wait for it, and it may make use of the session itself.
+    if let Some(warning) = warning {
+        report_warning(&warning);
+    }
 }
 
 /// The jobserver of the session, for pools, children and [`Jobserver::acquire`].

@@ -72,7 +72,8 @@ impl Alarm {
             (None, Some(after)) => bed.parker.park_timeout(Duration::from_nanos(after)),
             (None, None) => bed.parker.park(),
         }
-        self.rung.store(false, Ordering::SeqCst);
+        // What was told before it rang is seen from here on.
+        self.rung.swap(false, Ordering::SeqCst);
     }
 }
 

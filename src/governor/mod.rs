@@ -57,7 +57,8 @@ struct State {
     policy: Policy,
     orders: Orders,
     purse: Purse,
-    demand: Demand,
+    /// What the ledger was last told, unless it may have changed that since.
+    demand: Option<Demand>,
     /// What the governor's thread is to post: so many probes, and a call.
     posts: usize,
     call: bool,
@@ -91,7 +92,7 @@ impl Governor {
                 policy: Policy::new(workers, anchored, knobs),
                 orders: Orders::default(),
                 purse: Purse::new(ledger),
-                demand: Demand::default(),
+                demand: None,
                 posts: 0,
                 call: false,
                 asleep_until: None,
@@ -212,17 +213,16 @@ impl Governor {
                 continue;
             }
             let wanted = purse.and_loans(policy.demand(), orders.give);
-            if wanted != *demand {
-                *demand = wanted;
+            if *demand != Some(wanted) {
+                *demand = Some(wanted);
                 purse.demand(wanted);
             }
             let (granted, more) = purse.collect();
             if granted == 0 {
                 break;
             }
-            // The ledger has counted it off what we wanted.
-            demand.funds = demand.funds.saturating_sub(granted);
-            demand.starving = false;
+            // The ledger has counted it off what we wanted, or did before it heard of that last.
+            *demand = None;
             policy.supplied(now, 0, more, orders);
         }
         *posts += std::mem::take(&mut orders.posts);
@@ -270,6 +270,10 @@ impl Governor {
                 Wake::Leave | Wake::Loose => return,
                 Wake::Turn => {
                     let ran = run_own_jobs();
+                    if !self.home.is_here() {
+                        // One of them has forked.
+                        return;
+                    }
                     let verdict = self.step(|policy, now, purse, orders| {
                         policy.turned(now, purse.market(), worker, ran, orders)
                     });
@@ -385,7 +389,8 @@ pub(crate) struct Announcement {
 impl Announcement {
     /// Called by every copy.
     pub(crate) fn make(&self) {
-        if !self.made.swap(true, Ordering::Relaxed) {
+        // The copy of a worker in a forked child comes to the copies of what lies there.
+        if self.governor.home.is_here() && !self.made.swap(true, Ordering::Relaxed) {
             self.governor.step(|policy, now, _, orders| policy.broadcast(now, orders));
         }
     }

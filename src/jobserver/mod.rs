@@ -233,8 +233,9 @@ impl Jobserver {
     /// # Errors
     ///
     /// If a budget of this process could not be made a real jobserver, such as one of more tokens
-    /// than the system lets a pipe hold. It stays a budget of this process then. Always in a child
-    /// made by `fork`.
+    /// than the system lets a pipe hold. It stays a budget of this process then. If something else in
+    /// the process has closed the descriptors that it inherited, such as a client of the `jobserver`
+    /// crate that is gone: others may have their numbers. Always in a child made by `fork`.
     pub fn configure(&self, command: &mut Command) -> Result<(), JobserverError> {
         self.pass_on(command, false)
     }
@@ -291,7 +292,8 @@ impl Jobserver {
         self.ledger.losses()
     }
 
-    /// The first read or write that failed for good, if one has.
+    /// The first read or write that failed for good, if one has, or that the thread which waits for tokens could not
+    /// be started.
     ///
     /// No token is taken from then on. The pools go on with what they hold, and at the end with
     /// the own slot, which also serves threads that wait in [`acquire`](Jobserver::acquire).

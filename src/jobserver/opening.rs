@@ -24,6 +24,15 @@ pub(super) fn check_ends(read: RawFd, write: RawFd) -> Result<(), Cause> {
     Ok(())
 }
 
+/// Whether two descriptors are still of the files that were opened by them: whoever in this process has closed them
+/// since has let others have their numbers.
+pub(super) fn are_still(ends: [(RawFd, &File); 2]) -> bool {
+    ends.into_iter().all(|(raw, opened)| {
+        let now = with_descriptor(raw, |fd| rustix::fs::fstat(fd)).ok();
+        now.zip(rustix::fs::fstat(opened).ok()).is_some_and(|(now, then)| same_file(&now, &then))
+    })
+}
+
 fn check_end(raw: RawFd, wrong: OFlags, purpose: &str) -> Result<Stat, Cause> {
     let what = format!("descriptor {raw}");
     let inspected = with_descriptor(raw, |fd| {

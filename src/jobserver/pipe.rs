@@ -162,6 +162,13 @@ impl Pipe {
     }
 
     pub(super) fn configure(&self, command: &mut Command, make: bool) -> io::Result<()> {
+        let (Input::Reopened(input, _) | Input::Inherited(input)) = &self.input;
+        if let Address::Inherited(read, write) = self.address
+            && !opening::are_still([(read, input), (write, &self.write)])
+        {
+            let closed = format!("descriptors {read} and {write} have been closed in this process");
+            return Err(io::Error::other(closed));
+        }
         let mut flags = OsString::from(" -j");
         for option in [" --jobserver-fds=", " --jobserver-auth="] {
             flags.push(option);

@@ -2,8 +2,10 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -231,4 +233,21 @@ fn a_hosts_client_is_left_as_it_is_and_shared_exactly() {
     drop(pools);
     eventually(|| client.available().expect("a pipe") == 3);
     assert_eq!(jobserver.held(), 0);
+}
+
+/// Once children were passed whatever the program had opened under those numbers meanwhile.
+#[test]
+fn numbers_that_were_closed_in_this_process_are_not_passed_on() {
+    let pipe = || io::pipe().expect("a pipe");
+    let ((read, write), (mut ours, theirs)) = (pipe(), (OwnedFd::from(pipe().0), pipe()));
+    let connect = |read: &OwnedFd| Pipe::from_descriptors(read.as_raw_fd(), write.as_raw_fd());
+    rustix::io::dup2(&read, &mut ours).expect("a descriptor more");
+    let connection = connect(&ours).expect("two ends of a pipe");
+    let configured = |connection: &Pipe| connection.configure(&mut Command::new("true"), false);
+    configured(&connection).expect("nobody has closed them");
+    rustix::io::dup2(&theirs.0, &mut ours).expect("it is open");
+    let error = configured(&connection).expect_err("another pipe has the number");
+    assert!(error.to_string().contains("have been closed in this process"), "{error}");
+    drop(ours);
+    configured(&connection).expect_err("whoever has the number now");
 }

@@ -3,11 +3,16 @@
 use std::io::{Read, Write};
 use std::panic::{self, AssertUnwindSafe};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use rayon_jobserver::{Jobserver, ThreadPool, ThreadPoolBuilder, session};
 
 use crate::process::in_own_process;
 use crate::support::must_end;
+
+/// How many children are made where one in a hundred hung.
+const FORKS: usize = 500;
 
 /// Runs `body` in a forked child, and tells whether it ended well. The child ends as a whole
 /// program does, exit handlers included.
@@ -139,6 +144,64 @@ fn a_child_forked_on_a_worker_is_refused_too() {
             assert!(pool.install(|| in_child(|| calls_of_a_pool(&pool))), "see above");
             let visit = pool.in_place_scope(|_| in_child(|| calls_of_a_pool(&pool)));
             assert!(visit, "see above");
+        });
+    });
+}
+
+/// Once locks kept who waits for them in a table of the process, of which the child has a copy: one of a hundred hung.
+#[test]
+fn children_of_a_process_with_many_workers_may_have_pools_of_their_own() {
+    let test = "fork::children_of_a_process_with_many_workers_may_have_pools_of_their_own";
+    in_own_process(test, &[], || {
+        let build = || {
+            let builder = ThreadPoolBuilder::new().num_threads(16).jobserver(Jobserver::new(1));
+            builder.build().expect("16 workers")
+        };
+        let pool = build();
+        assert_eq!(pool.join(|| 1, || 2), (1, 2));
+        must_end("a process that forks", move || {
+            for _ in 0..FORKS {
+                let well = in_child(|| {
+                    let own = build();
+                    (0..20).for_each(|round| assert_eq!(own.install(|| round), round));
+                });
+                assert!(well, "see above");
+            }
+        });
+    });
+}
+
+/// Once a child that waited came to the copy of a broadcast, and told its parent's governor of that.
+#[test]
+fn a_child_forked_on_a_worker_comes_to_copies_of_a_broadcast() {
+    let test = "fork::a_child_forked_on_a_worker_comes_to_copies_of_a_broadcast";
+    in_own_process(test, &[], || {
+        let pool = ThreadPoolBuilder::new().num_threads(4).jobserver(Jobserver::new(3)).build();
+        let pool = pool.expect("four workers");
+        must_end("jobs that fork", move || {
+            let over = AtomicBool::new(false);
+            thread::scope(|scope| {
+                // Whoever looks at the counters holds the governor's lock: now and then at a fork.
+                for _ in 0..2 {
+                    scope.spawn(|| {
+                        while !over.load(Ordering::Relaxed) {
+                            pool.stats();
+                        }
+                    });
+                }
+                for _ in 0..FORKS / 5 {
+                    let well = pool.install(|| {
+                        pool.spawn_broadcast(|_| ());
+                        in_child(|| {
+                            let builder = ThreadPoolBuilder::new().num_threads(2);
+                            let own = builder.jobserver(Jobserver::new(1)).build();
+                            own.expect("two workers").install(|| ());
+                        })
+                    });
+                    assert!(well, "see above");
+                }
+                over.store(true, Ordering::Relaxed);
+            });
         });
     });
 }

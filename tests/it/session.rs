@@ -69,7 +69,12 @@ fn a_broken_jobserver_is_told_of_once_by_name_and_value() {
     let test = "session::a_broken_jobserver_is_told_of_once_by_name_and_value";
     in_own_process(test, &variables, || {
         let warnings = Mutex::new(Vec::new());
-        let note = |warning: &str| warnings.lock().expect("no panic").push(warning.to_owned());
+        let note = |warning: &str| {
+            // Whoever tells of it may use the session.
+            session::initialize_checked(|_| panic!("the second call"));
+            assert_eq!(session::client().held(), 0);
+            warnings.lock().expect("no panic").push(warning.to_owned());
+        };
         session::initialize_checked(note);
         session::initialize_checked(note);
         let warnings = warnings.into_inner().expect("no panic");
