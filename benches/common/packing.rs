@@ -154,8 +154,7 @@ impl Row {
     /// The bounds that this way breaks in this row; those of others are not held to any.
     ///
     /// Where leaves sleep, any number of them runs at full speed, and oversubscription costs nothing:
-    /// it is no rival there. Where they compute, the slots that are no tokens are as many as the cores while
-    /// several processes are left, and how tokens are shared makes no difference.
+    /// it is no rival there.
     pub(crate) fn broken(&self, by: Mode) -> Vec<&'static str> {
         if !matches!(by, Mode::Ours | Mode::Bare) {
             return Vec::new();
@@ -165,7 +164,7 @@ impl Row {
         // Where perfect packing itself is not that much faster, nothing can be.
         let beaten = |mode| {
             let wall = self.wall(mode);
-            computing || wall >= 1.25 * ours || wall < 1.25 * self.perfect
+            wall >= 1.25 * ours || wall < 1.25 * self.perfect
         };
         let bounds = [
             ("sized", !beaten(Mode::Sized)),

@@ -6,7 +6,7 @@ use crate::stats::Quartiles;
 /// fewer tokens slower than this many times stock rayon of as many threads.
 pub(crate) const BOUND: f64 = 1.05;
 
-/// The same for the first section after a long idle time.
+/// The same with a token for each worker for the first section after a long idle time.
 const IDLE_BOUND: f64 = 1.15;
 
 /// The same for ours beside the fork.
@@ -139,7 +139,12 @@ impl Row {
     }
 
     fn bound(&self) -> f64 {
-        if self.group == IDLE { IDLE_BOUND } else { BOUND }
+        if self.is_of_idleness() && self.supply() == Supply::Plenty { IDLE_BOUND } else { BOUND }
+    }
+
+    /// Whether a single section follows on idleness: what it takes is a matter of waking up.
+    fn is_of_idleness(&self) -> bool {
+        self.group == IDLE
     }
 
     /// Tokens taken in a run, on average.
@@ -161,15 +166,17 @@ impl Row {
             if growing { (Contender::Sized, 1.0) } else { (Contender::Stock, self.bound()) };
         let slower = |who, other, bound| self.ratios(who, other).median() > bound;
         let ours = slower(Contender::Ours, other, bound);
-        let [our_tokens, fork_tokens] = [Contender::Ours, Contender::Fork].map(|it| self.taken(it));
-        let each_once = (self.width() - 1) as f64;
+        // To be as wide as stock rayon takes each token once.
+        let allowed = ((self.width() - 1) as f64).max(self.taken(Contender::Fork) / 10.0);
+        let greedy = |who| self.is_of_phases() && self.taken(who) > allowed;
         let bounds = [
             ("stock", !growing && ours),
             ("sized", growing && ours),
             ("bare", slower(Contender::Bare, other, bound)),
             ("fork", slower(Contender::Ours, Contender::Fork, FORK_BOUND)),
-            // To be as wide as stock rayon takes each token once.
-            ("tokens", self.is_of_phases() && our_tokens > each_once.max(fork_tokens / 10.0)),
+            ("fork by bare", slower(Contender::Bare, Contender::Fork, FORK_BOUND)),
+            ("tokens", greedy(Contender::Ours)),
+            ("tokens of bare", greedy(Contender::Bare)),
             ("peak", self.peak(Contender::Ours) > Some(self.width())),
             ("peak of bare", self.peak(Contender::Bare) > Some(self.width())),
         ];
@@ -178,9 +185,11 @@ impl Row {
 }
 
 /// The mean of a contender's ratios to stock over all rows with a token for each worker, in which
-/// twice as fast and half as fast cancel out. NaN if there are none.
-pub(crate) fn mean_with_plenty(rows: &[Row], contender: Contender) -> f64 {
-    let plenty = rows.iter().filter(|row| row.supply() == Supply::Plenty);
+/// twice as fast and half as fast cancel out; those of a single section after idleness are left out on demand, since
+/// how many cores are awake for it makes twice as much of a difference to anybody. NaN if there are none.
+pub(crate) fn mean_with_plenty(rows: &[Row], contender: Contender, idle_too: bool) -> f64 {
+    let counts = |row: &&Row| idle_too || !row.is_of_idleness();
+    let plenty = rows.iter().filter(|row| row.supply() == Supply::Plenty).filter(counts);
     let (sum, count) = plenty
         .fold((0.0, 0.0), |(sum, count), row| (sum + f64::ln(row.ratio(contender)), count + 1.0));
     f64::exp(sum / count)

@@ -1,11 +1,10 @@
 //! The pools that are compared, each in a process and on a budget of its own.
 
 use std::error::Error;
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use jobserver::Client;
-use parking_lot::Mutex;
 use rayon_jobserver::{Jobserver, ThreadPool, ThreadPoolBuilder, Token};
 
 use crate::jobs::Jobs;
@@ -178,12 +177,13 @@ impl Pool {
             }
         };
         let lent = Mutex::new(lent);
-        let grow = || lent.lock().clear();
+        let grow = || lent.lock().expect("no panic").clear();
         let scene = Scene { width: self.place.width, jobs: &jobs, enter, grow: &grow };
+        // What the pool takes to become wide it takes in the part that is not timed, and keeps.
+        let before = self.taken();
         if let Some(before) = work.before() {
             run(&before, &Scene { jobs: &Jobs::new(work.leaf), ..scene });
         }
-        let before = self.taken();
         let time = run(work, &scene);
         let taken = match &self.runner {
             // A process of one run would take them in it.

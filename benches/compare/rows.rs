@@ -24,9 +24,13 @@ const VIRTUAL: &[Shape] = &[(16, 15), (64, 63), (16, 1), (16, 3), (64, 7), (256,
 /// With a single token nothing can be added later.
 const GROWING: &[Shape] = &[(16, 15), (64, 63), (16, 3), (64, 7), (256, 31)];
 
-/// Rounds of runs that take tens of milliseconds, and of longer ones.
+/// Each run takes seconds.
+const LONG_IDLE: &[Shape] = &[(16, 15), (16, 3)];
+
+/// Rounds of runs that take tens of milliseconds, of longer ones, and of those that take seconds.
 const SHORT: usize = 15;
 const LONG: usize = 9;
+const FEW: usize = 7;
 
 const NONE: Duration = Duration::ZERO;
 
@@ -44,7 +48,7 @@ pub(crate) fn all() -> Vec<Plan> {
     let phases = |phases, serial, leaves, time| Kind::Phases { phases, serial, leaves, time };
     let tail = |tail, leaves, time| Kind::Tail { tail, leaves, time };
     let scopes = |scopes, spawns, time| Kind::Scopes { scopes, spawns, time };
-    let idle = |leaves, time| Kind::Idle { pause: ms(200), leaves, time };
+    let idle = |pause, leaves, time| Kind::Idle { pause, leaves, time };
     let computing = [
         (join(100, 8, us(25)), SHORT),
         (join(20, 32, us(31)), SHORT),
@@ -67,7 +71,7 @@ pub(crate) fn all() -> Vec<Plan> {
         (scopes(20, 64, us(25)), SHORT),
         (Kind::Hash, LONG),
         (Kind::Parse, LONG),
-        (idle(40, us(50)), SHORT),
+        (idle(ms(200), 40, us(50)), SHORT),
     ];
     let sleeping = [
         (join(50, 1, us(200)), SHORT),
@@ -80,12 +84,15 @@ pub(crate) fn all() -> Vec<Plan> {
         (phases(10, ms(3), 2, ms(1)), SHORT),
         (tail(ms(20), 20, us(500)), SHORT),
         (scopes(4, 8, ms(1)), SHORT),
-        (idle(2, ms(1)), SHORT),
+        (idle(ms(200), 2, ms(1)), SHORT),
     ];
     let plan = |leaf, shapes, (kind, rounds)| Plan { work: Work { kind, leaf }, shapes, rounds };
     let computing = computing.into_iter().map(|row| plan(Leaf::Compute, TWO_CORES, row));
     let sleeping = sleeping.into_iter().map(|row| plan(Leaf::Sleep, VIRTUAL, row));
     let growing = Kind::Growing { leaves: 60, time: ms(1) };
     let growing = plan(Leaf::Sleep, GROWING, (growing, LONG));
-    computing.chain(sleeping).chain([growing]).collect()
+    // The pauses between two looks at an idle global pool have become the longest there are.
+    let idle = (idle(ms(3_000), 2, ms(1)), FEW);
+    let idle = plan(Leaf::Sleep, LONG_IDLE, idle);
+    computing.chain(sleeping).chain([growing, idle]).collect()
 }
