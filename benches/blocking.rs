@@ -17,15 +17,21 @@ mod figure;
 mod figures;
 #[path = "common/machine.rs"]
 mod machine;
+#[path = "common/raw.rs"]
+mod raw;
+#[path = "common/stats.rs"]
+mod stats;
 #[path = "common/times.rs"]
 mod times;
 
 use std::error::Error;
 use std::fs::File;
 use std::hint::black_box;
+use std::ops::Bound::{Included, Unbounded};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Barrier;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -33,6 +39,7 @@ use args::Options;
 use figures::Figures;
 use rayon::prelude::*;
 use rayon_jobserver::{Jobserver, Stats, ThreadPoolBuilder, blocking};
+use stats::Quartiles;
 use times::Times;
 
 const WORKERS: usize = 16;
@@ -78,6 +85,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     if let Some(file) = std::env::var_os(LOCK_FILE) {
         return take_turns(&PathBuf::from(file), turns);
     }
+    machine::describe(&options)?;
     let mut figures = Figures::default();
     let rounds = if options.quick { 1 } else { 5 };
     if options.wants("throughput") {
@@ -94,20 +102,32 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn throughput(figures: &mut Figures, rounds: usize) -> Result<(), Box<dyn Error>> {
     for kind in KINDS {
-        let mut ours = (0..rounds).map(|_| in_ours(kind)).collect::<Result<Vec<_>, _>>()?;
-        ours.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let mut stock = (0..rounds).map(|_| in_stock(kind)).collect::<Result<Vec<_>, _>>()?;
-        stock.sort_by(f64::total_cmp);
-        let ((ours, stats), stock, limit) = (ours[rounds / 2], stock[rounds / 2], limit(kind));
-        let mut note =
-            |what, value, unit| figures.note(format!("{}: {what}", kind.name), value, unit, ..);
-        note("limit", limit, "jobs/ms");
-        note("ours", ours, "jobs/ms");
-        note("ours of the limit", 100.0 * ours / limit, "%");
-        note("stock of 4 threads", stock, "jobs/ms");
-        note("most at once", stats.peak as f64, "jobs");
-        note("lendings", stats.lendings as f64, "");
-        note("overcommits", stats.overcommits as f64, "");
+        let (mut ours, mut stock) = (Vec::new(), Vec::new());
+        for _ in 0..rounds {
+            ours.push(in_ours(kind)?);
+            stock.push(in_stock(kind)?);
+        }
+        let name = |what| format!("{}: {what}", kind.name);
+        let limit = limit(kind);
+        figures.note(name("limit"), limit, "jobs/ms", ..);
+        let mut median = |what, rounds: Vec<f64>, unit| {
+            figures.keep(&name(what), rounds.iter().copied());
+            let median = Quartiles::of(rounds).median();
+            figures.note(name(what), median, unit, ..);
+            median
+        };
+        let of = |what: fn(&Round) -> u64| ours.iter().map(|round| what(round) as f64).collect();
+        let rate = median("ours", ours.iter().map(|round| round.rate).collect(), "jobs/ms");
+        median("stock of 4 threads", stock, "jobs/ms");
+        median("lendings", of(|round| round.stats.lendings), "");
+        median("overcommits", of(|round| round.stats.overcommits), "");
+        figures.note(name("ours of the limit"), 100.0 * rate / limit, "%", ..);
+        let peaks = ours.iter().map(|round| round.peak as f64);
+        figures.keep(&name("most that compute at once"), peaks.clone());
+        let most = peaks.fold(0.0, f64::max);
+        // Of those that do not say so it is found out when they already compute again.
+        let bound = if kind.says_so { Included((TOKENS + 1) as f64) } else { Unbounded };
+        figures.note(name("most that compute at once"), most, "jobs", (Unbounded, bound));
     }
     Ok(())
 }
@@ -120,29 +140,43 @@ fn limit(kind: Kind) -> f64 {
     by_funds.min(WORKERS as f64 / ms(kind.compute + kind.block))
 }
 
-fn in_ours(kind: Kind) -> Result<(f64, Stats), Box<dyn Error>> {
+/// What ours has made of some jobs.
+struct Round {
+    /// Jobs a millisecond.
+    rate: f64,
+    /// The most that computed at once.
+    peak: usize,
+    stats: Stats,
+}
+
+fn in_ours(kind: Kind) -> Result<Round, Box<dyn Error>> {
     let jobserver = Jobserver::new(TOKENS);
     let pool = ThreadPoolBuilder::new().num_threads(WORKERS).jobserver(jobserver).build()?;
-    let rate = rate(kind, |work| pool.install(work));
-    Ok((rate, pool.stats()))
+    let (rate, peak) = rate(kind, |work| pool.install(work));
+    Ok(Round { rate, peak, stats: pool.stats() })
 }
 
 /// On as many threads as may run in ours.
 fn in_stock(kind: Kind) -> Result<f64, Box<dyn Error>> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(TOKENS + 1).build()?;
-    Ok(rate(kind, |work| pool.install(work)))
+    Ok(rate(kind, |work| pool.install(work)).0)
 }
 
-fn rate(kind: Kind, run: impl FnOnce(&(dyn Fn() + Sync))) -> f64 {
+/// Jobs a millisecond, and how many computed at once.
+fn rate(kind: Kind, run: impl FnOnce(&(dyn Fn() + Sync))) -> (f64, usize) {
     let begin = Instant::now();
+    let (computing, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
     run(&|| {
         (0..kind.jobs).into_par_iter().with_max_len(1).for_each(|_| {
+            most.fetch_max(computing.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
             compute(kind.compute);
+            computing.fetch_sub(1, Ordering::Relaxed);
             let block = || thread::sleep(kind.block); // as for a disk or a socket
             if kind.says_so { blocking(block) } else { block() }
         });
     });
-    kind.jobs as f64 / (begin.elapsed().as_secs_f64() * 1e3)
+    let rate = kind.jobs as f64 / (begin.elapsed().as_secs_f64() * 1e3);
+    (rate, most.into_inner())
 }
 
 /// Uses this much of a core, however many threads share it.
@@ -168,6 +202,7 @@ fn barrier(figures: &mut Figures, rounds: usize) -> Result<(), Box<dyn Error>> {
             begin.elapsed()
         }));
         let what = format!("barrier of {workers} workers without tokens");
+        figures.keep(&what, times.millis());
         figures.note(format!("{what}: worst"), times.worst(), "ms", ..);
         let each = times.worst() / (workers - 1) as f64;
         figures.note(format!("{what}: for each beyond the first"), each, "ms", ..);
@@ -197,21 +232,23 @@ fn file_lock(figures: &mut Figures, quick: bool) -> Result<(), Box<dyn Error>> {
         }
         let told = String::from_utf8(told.stdout)?;
         let told = told.split_whitespace().map(str::parse).collect::<Result<Vec<f64>, _>>()?;
-        let &[median, worst, lendings, overcommits] = &told[..] else {
+        let [lendings, overcommits, rounds @ ..] = &told[..] else {
             return Err("a process with a file lock told something else".into());
         };
+        let rounds = Times::of(rounds.iter().map(|&millis| Duration::from_secs_f64(millis / 1e3)));
+        figures.keep(&format!("file lock of two processes: round of {who}"), rounds.millis());
         let mut note = |what, value, unit| {
             figures.note(format!("file lock of two processes: {what} of {who}"), value, unit, ..);
         };
-        note("median round", median, "ms");
-        note("worst round", worst, "ms");
-        note("lendings", lendings, "");
-        note("overcommits", overcommits, "");
+        note("median round", rounds.median(), "ms");
+        note("worst round", rounds.worst(), "ms");
+        note("lendings", *lendings, "");
+        note("overcommits", *overcommits, "");
     }
     Ok(())
 }
 
-/// Tells the median and the worst of its rounds, and the pool's lendings and overcommits.
+/// Tells the pool's lendings and overcommits, and the milliseconds of each of its rounds.
 fn take_turns(file: &Path, turns: usize) -> Result<(), Box<dyn Error>> {
     let jobserver = Jobserver::from_env()?.ok_or("there is no jobserver")?;
     let pool = ThreadPoolBuilder::new().num_threads(4).jobserver(jobserver).build()?;
@@ -232,6 +269,7 @@ fn take_turns(file: &Path, turns: usize) -> Result<(), Box<dyn Error>> {
         begin.elapsed()
     }));
     let stats = pool.stats();
-    println!("{} {} {} {}", rounds.median(), rounds.worst(), stats.lendings, stats.overcommits);
+    println!("{} {}", stats.lendings, stats.overcommits);
+    rounds.millis().for_each(|millis| println!("{millis}"));
     Ok(())
 }

@@ -20,6 +20,7 @@ use std::error::Error;
 use std::time::{Duration, Instant};
 
 use args::Options;
+use csv::Table;
 use figures::Figures;
 use program::{Program, Random};
 use rayon_jobserver::{Jobserver, ThreadPoolBuilder};
@@ -30,8 +31,10 @@ const QUICK_POOLS: u64 = 10;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::parse()?;
+    machine::describe(&options)?;
     let stock = rayon::ThreadPoolBuilder::new().num_threads(1).build()?;
     let mut excesses = Vec::new();
+    let mut raw = Table::new(&["seed", "workers", "tokens", "stock_ms", "ms"]);
     let (mut stock_total, mut our_total) = (Duration::ZERO, Duration::ZERO);
     for group in 0..if options.quick { QUICK_POOLS } else { POOLS } {
         let mut random = Random::new(group);
@@ -59,8 +62,11 @@ fn main() -> Result<(), Box<dyn Error>> {
             assert_eq!(result, expected, "seed {seed} on ours");
             stock_total += on_stock;
             our_total += on_ours;
-            let excess = on_ours.as_secs_f64() - on_stock.as_secs_f64();
-            excesses.push((excess * 1e3, name));
+            let [on_stock, on_ours] = [on_stock, on_ours].map(|time| time.as_secs_f64() * 1e3);
+            let [workers, tokens] = [workers, tokens].map(|number| number.to_string());
+            let [stock_ms, ms] = [on_stock, on_ours].map(|millis| format!("{millis:.3}"));
+            raw.line(&[seed.to_string(), workers, tokens, stock_ms, ms]);
+            excesses.push((on_ours - on_stock, name));
         }
     }
     excesses.sort_unstable_by(|left, right| right.0.total_cmp(&left.0));
@@ -75,6 +81,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     figures.note(format!("{what} 20 ms"), over(20.0), "programs", ..=0.0);
     for (excess, name) in excesses.iter().take(5) {
         println!("    {excess:+.3} ms: {name}");
+    }
+    if let Some(folder) = options.record() {
+        raw.write(folder, "random_raw.csv")?;
     }
     Ok(figures.record(&options)?)
 }

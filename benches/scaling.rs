@@ -44,6 +44,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         return weigh(&which);
     }
     let options = Options::parse()?;
+    machine::describe(&options)?;
     let mut figures = Figures::default();
     let calls = if options.quick { QUICK_CALLS } else { CALLS };
     if options.wants("calls") {

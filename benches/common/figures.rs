@@ -6,13 +6,16 @@ use std::ops::{Bound, RangeBounds};
 use crate::args::Options;
 use crate::csv::Table;
 use crate::figure::{COLUMNS, Figure};
-use crate::machine;
 
 /// Each bench is a crate of its own.
 const BENCH: &str = env!("CARGO_CRATE_NAME");
 
 #[derive(Debug, Default)]
-pub(crate) struct Figures(Vec<Figure>);
+pub(crate) struct Figures {
+    all: Vec<Figure>,
+    /// What they are computed from: of which figure, the number of the trial, and its value.
+    pub(crate) raw: Vec<[String; 3]>,
+}
 
 impl Figures {
     /// Prints a figure, and keeps it for the record. Its bound is a range, of which the ends belong
@@ -35,15 +38,15 @@ impl Figures {
         let lost = if figure.is_lost() { " LOST" } else { "" };
         let (amount, bound) = (figure.amount(), figure.bound());
         println!("{:64} {amount:>9} {unit:9} {bound}{lost}", figure.name);
-        self.0.push(figure);
+        self.all.push(figure);
     }
 
-    /// Writes `<bench>.csv` into the folder of the record, if there is to be one.
+    /// Writes `<bench>.csv`, and `<bench>_raw.csv` if raw values were kept, into the folder of the record,
+    /// if there is to be one.
     pub(crate) fn record(&self, options: &Options) -> io::Result<()> {
         let Some(folder) = options.record() else { return Ok(()) };
-        machine::describe(folder, options.quick)?;
         let mut table = Table::new(&COLUMNS);
-        for figure in &self.0 {
+        for figure in &self.all {
             let end = |end: Option<f64>| end.map_or(String::new(), |end| end.to_string());
             table.line(&[
                 figure.bench.clone(),
@@ -54,7 +57,13 @@ impl Figures {
                 end(figure.at_most),
             ]);
         }
-        table.write(folder, &format!("{BENCH}.csv"))
+        table.write(folder, &format!("{BENCH}.csv"))?;
+        if self.raw.is_empty() {
+            return Ok(());
+        }
+        let mut table = Table::new(&["figure", "trial", "value"]);
+        self.raw.iter().for_each(|line| table.line(line));
+        table.write(folder, &format!("{BENCH}_raw.csv"))
     }
 }
 

@@ -2,12 +2,18 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
 use std::process::Command;
 use std::thread;
 
-/// Writes `machine.csv` into the folder: one property a line.
-pub(crate) fn describe(folder: &Path, quick: bool) -> io::Result<()> {
+use crate::args::Options;
+
+/// Each bench is a crate of its own.
+const BENCH: &str = env!("CARGO_CRATE_NAME");
+
+/// Notes in `machine.csv` of the record, if there is to be one, what this bench meets before it measures
+/// anything: a bench, a property and its value a line. What other benches have met stays there.
+pub(crate) fn describe(options: &Options) -> io::Result<()> {
+    let Some(folder) = options.record() else { return Ok(()) };
     let cores = thread::available_parallelism().map_or(0, usize::from);
     let properties = [
         ("cores", cores.to_string()),
@@ -16,12 +22,29 @@ pub(crate) fn describe(folder: &Path, quick: bool) -> io::Result<()> {
         ("load before", file("/proc/loadavg")),
         ("cores' time taken by the host since boot", stolen()),
         ("rustc", output("rustc", &["--version"])),
-        ("commit", output("git", &["describe", "--always", "--dirty", "--abbrev=12"])),
-        ("rounds", if quick { "few (--quick)" } else { "full" }.to_owned()),
+        ("commit", commit()),
+        ("rounds", if options.quick { "few (--quick)" } else { "full" }.to_owned()),
     ];
-    let lines = properties.map(|(name, value)| format!("{name},{}\n", value.replace(',', ";")));
     fs::create_dir_all(folder)?;
-    fs::write(folder.join("machine.csv"), lines.concat())
+    let path = folder.join("machine.csv");
+    let before = if path.try_exists()? { fs::read_to_string(&path)? } else { String::new() };
+    let ours = format!("{BENCH},");
+    let others =
+        before.lines().filter(|line| !line.starts_with(&ours)).map(|line| format!("{line}\n"));
+    let lines =
+        properties.map(|(name, value)| format!("{ours}{name},{}\n", value.replace(',', ";")));
+    fs::write(path, others.chain(lines).collect::<String>())
+}
+
+/// The last one, and whether anything that is measured or measures was changed since. The record itself is
+/// no such thing.
+fn commit() -> String {
+    let sources =
+        ["src", "benches/*.rs", "examples/support", "tests/common", "Cargo.toml", "Cargo.lock"];
+    let compare = ["diff", "--quiet", "HEAD", "--"];
+    let same = Command::new("git").args(compare).args(sources).status();
+    let last = output("git", &["rev-parse", "--short=12", "HEAD"]);
+    if same.is_ok_and(|same| same.success()) { last } else { format!("{last}-dirty") }
 }
 
 fn cpu() -> String {

@@ -2,27 +2,31 @@
 
 use std::time::Duration;
 
-/// Sorted.
+use crate::stats::{Quartiles, quantile};
+
+/// Milliseconds, in the order in which they were measured.
 #[derive(Debug)]
-pub(crate) struct Times(Vec<Duration>);
+pub(crate) struct Times(Vec<f64>);
 
 impl Times {
     pub(crate) fn of(times: impl IntoIterator<Item = Duration>) -> Self {
-        let mut times: Vec<_> = times.into_iter().collect();
-        times.sort_unstable();
-        Times(times)
+        Times(times.into_iter().map(|time| time.as_secs_f64() * 1e3).collect())
+    }
+
+    pub(crate) fn millis(&self) -> impl Iterator<Item = f64> {
+        self.0.iter().copied()
     }
 
     /// Milliseconds that half of the trials do not exceed.
     pub(crate) fn median(&self) -> f64 {
-        self.at(0.5)
+        Quartiles::of(self.millis()).median()
     }
 
     /// Milliseconds that this part of the trials does not exceed; NaN if there are none.
     pub(crate) fn at(&self, part: f64) -> f64 {
-        let count = (part * self.0.len() as f64).ceil() as usize;
-        let last = self.0.get(count.saturating_sub(1));
-        last.map_or(f64::NAN, |time| time.as_secs_f64() * 1e3)
+        let mut sorted = self.0.clone();
+        sorted.sort_unstable_by(f64::total_cmp);
+        quantile(&sorted, part)
     }
 
     pub(crate) fn worst(&self) -> f64 {

@@ -47,6 +47,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         return process::serve(&task);
     }
     let options = Options::parse()?;
+    machine::describe(&options)?;
     let mut rows = Vec::new();
     for plan in rows::all() {
         let name = plan.work.name();
@@ -72,7 +73,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     if let Some(folder) = options.record() {
-        machine::describe(folder, options.quick)?;
         table(&rows).write(folder, "compare.csv")?;
     }
     Ok(())

@@ -34,7 +34,10 @@ pub(crate) fn busy(span: Duration) -> Result<f64, Box<dyn Error>> {
         });
         nap(SECOND);
         let governor = |thread: &str| thread.starts_with("rayon-governor");
-        let waits = || switches(governor, &["voluntary_ctxt_switches"]);
+        let waits = || match switches(governor, &["voluntary_ctxt_switches"])? {
+            (0, _) => Err(io::Error::other("no thread is called a governor")),
+            (_, waits) => Ok(waits),
+        };
         let waited = waits().and_then(|before| {
             nap(span);
             Ok(waits()? - before)
@@ -44,34 +47,30 @@ pub(crate) fn busy(span: Duration) -> Result<f64, Box<dyn Error>> {
     })
 }
 
-/// What the whole process costs while its global pool has nothing to do.
+/// What the process costs while its global pool has nothing to do, second by second.
 #[derive(Debug)]
 pub(crate) struct Idle {
     /// Percent of a core.
-    pub(crate) share: f64,
-    /// Context switches a second.
-    pub(crate) switches: f64,
+    pub(crate) shares: Vec<f64>,
+    /// Context switches a second, of all threads but the one that measures.
+    pub(crate) switches: Vec<f64>,
     /// Percent of a core that a thread costs which does nothing but wake as often: on a virtual
     /// machine most of it is that.
-    pub(crate) timer: f64,
+    pub(crate) timers: Vec<f64>,
 }
 
-/// Medians of so many seconds without that thread, each beside one with it: now and then the machine
+/// So many seconds without that thread, each beside one with it: now and then the machine
 /// itself makes a second a good deal dearer.
 pub(crate) fn idle(seconds: usize) -> io::Result<Idle> {
     nap(SECOND);
-    let (mut shares, mut rates, mut timers) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut shares, mut switches, mut timers) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..seconds {
-        let (share, switches) = cost(SECOND)?;
+        let (share, rate) = cost(SECOND)?;
         shares.push(share);
-        rates.push(switches);
+        switches.push(rate);
         timers.push(beside_a_timer()? - share);
     }
-    let [share, switches, timer] = [shares, rates, timers].map(|mut seconds| {
-        seconds.sort_unstable_by(f64::total_cmp);
-        seconds[seconds.len() / 2]
-    });
-    Ok(Idle { share, switches, timer })
+    Ok(Idle { shares, switches, timers })
 }
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -104,7 +103,7 @@ fn cost(span: Duration) -> io::Result<(f64, f64)> {
     let cpu = cpu_time();
     nap(span);
     let cpu = cpu_time() - cpu;
-    let switches = all()? - before;
+    let switches = all()?.1 - before.1;
     let share = cpu.as_secs_f64() / span.as_secs_f64() * 100.0;
     Ok((share, switches as f64 / span.as_secs_f64()))
 }
@@ -114,20 +113,26 @@ fn cpu_time() -> Duration {
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
-/// Context switches so far of those threads of the process that have such names.
-fn switches(thread: impl Fn(&str) -> bool, kinds: &[&str]) -> io::Result<u64> {
-    let mut switches = 0;
+/// Those other threads of the process that have such names: how many they are, and their context switches so
+/// far. The one that asks is none of the pool's, and every file it looks into may cost it one.
+fn switches(thread: impl Fn(&str) -> bool, kinds: &[&str]) -> io::Result<(usize, u64)> {
+    let (mut threads, mut switches) = (0, 0);
+    let own = rustix::thread::gettid().as_raw_nonzero().to_string();
     for task in fs::read_dir("/proc/self/task")? {
         let task = task?.path();
+        if task.ends_with(&own) {
+            continue;
+        }
         // A thread that has ended meanwhile has no files any more.
         let Ok(name) = fs::read_to_string(task.join("comm")) else { continue };
         let Ok(status) = fs::read_to_string(task.join("status")) else { continue };
         if thread(&name) {
+            threads += 1;
             let lines = status.lines().filter_map(|line| line.split_once(':'));
             let counts = lines.filter(|(name, _)| kinds.contains(name));
             switches +=
                 counts.filter_map(|(_, count)| count.trim().parse::<u64>().ok()).sum::<u64>();
         }
     }
-    Ok(switches)
+    Ok((threads, switches))
 }

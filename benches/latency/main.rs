@@ -17,6 +17,8 @@ mod figures;
 #[path = "../common/machine.rs"]
 mod machine;
 mod neighbour;
+#[path = "../common/raw.rs"]
+mod raw;
 #[path = "../common/stats.rs"]
 mod stats;
 #[path = "../common/times.rs"]
@@ -32,6 +34,7 @@ use args::Options;
 use figures::Figures;
 use neighbour::Idle;
 use rayon_jobserver::{Jobserver, ThreadPoolBuilder};
+use stats::Quartiles;
 use trials::{Budget, Enter};
 
 const WORKERS: usize = 16;
@@ -42,6 +45,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         return neighbour::idle(&whose);
     }
     let options = Options::parse()?;
+    machine::describe(&options)?;
     let mut figures = Figures::default();
     let trials = if options.quick { 4 } else { 40 };
     let mine = Jobserver::new(TOKENS);
@@ -57,11 +61,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         // Ten times as many, or a hundredth of them would be less than one.
         let times = trials::growth(&budget, &owned, 10 * trials);
         let what = "owned pool: from a token's release to a job on it";
+        figures.keep(what, times.millis());
         figures.note(format!("{what}: median"), times.median(), "ms", ..=0.1);
         figures.note(format!("{what}: 99th percentile"), times.at(0.99), "ms", ..=1.0);
         figures.note(format!("{what}: worst"), times.worst(), "ms", ..);
         let times = trials::two_wakes(10 * trials)?;
         let what = "two bare threads: from a byte in a pipe to the second one woken";
+        figures.keep(what, times.millis());
         figures.note(format!("{what}: median"), times.median(), "ms", ..);
         figures.note(format!("{what}: 99th percentile"), times.at(0.99), "ms", ..);
     }
@@ -79,9 +85,14 @@ fn main() -> Result<(), Box<dyn Error>> {
             let Idle { slowed, runs, cpu } = neighbour::beside(rounds, ours)?;
             let what =
                 |what| format!("half a second on all cores after a bare call of {whose}: {what}");
-            figures.note(what("times alone"), slowed, "", ..);
-            figures.note(what("runs of the idle pool's threads"), runs, "", ..);
-            figures.note(what("CPU time of the idle pool"), cpu, "ms", ..);
+            for (part, rounds, unit) in [
+                ("times alone", slowed, ""),
+                ("runs of the idle pool's threads", runs, ""),
+                ("CPU time of the idle pool", cpu, "ms"),
+            ] {
+                figures.keep(&what(part), rounds.iter().copied());
+                figures.note(what(part), Quartiles::of(rounds).median(), unit, ..);
+            }
         }
     }
 
@@ -95,15 +106,21 @@ fn main() -> Result<(), Box<dyn Error>> {
     if options.wants("broadcast") {
         let times = trials::bare_broadcast(trials);
         let what = "bare broadcast over 16 workers without tokens";
+        figures.keep(what, times.millis());
         figures.note(format!("{what}: median"), times.median(), "ms", ..);
         figures.note(format!("{what}: worst"), times.worst(), "ms", ..=20.0);
     }
     if options.wants("idle") {
         let idle = cost::idle(if options.quick { 1 } else { 11 })?;
-        figures.note("idle global pool: part of a core", idle.share, "%", ..=0.2);
-        figures.note("idle global pool: context switches", idle.switches, "a second", ..=60.0);
+        let mut note = |what, seconds: Vec<f64>, unit, most| {
+            figures.keep(what, seconds.iter().copied());
+            figures.note(what, Quartiles::of(seconds).median(), unit, ..=most);
+        };
+        note("idle global pool: part of a core", idle.shares, "%", 0.2);
+        note("idle global pool: context switches", idle.switches, "a second", 60.0);
         let what = "a bare timer of 54 wake-ups a second: part of a core";
-        figures.note(what, idle.timer, "%", ..);
+        figures.keep(what, idle.timers.iter().copied());
+        figures.note(what, Quartiles::of(idle.timers).median(), "%", ..);
     }
     drop(all);
     Ok(figures.record(&options)?)
@@ -130,11 +147,13 @@ fn nap(time: Duration) {
 fn tokens_back(figures: &mut Figures, who: &str, budget: &Budget, enter: Enter<'_>, trials: usize) {
     let alone = trials::back_alone(budget, enter, trials);
     let what = format!("{who}: all tokens back when nobody waits");
+    figures.keep(&what, alone.millis());
     figures.note(format!("{what}: median"), alone.median(), "ms", ..);
     figures.note(format!("{what}: worst"), alone.worst(), "ms", ..=50.0);
     // Enough that a host that takes a core away for a moment does not make all of the last twentieth.
     let waited = trials::back_to_waiter(budget, enter, 5 * trials);
     let what = format!("{who}: all tokens back when somebody waits");
+    figures.keep(&what, waited.millis());
     figures.note(format!("{what}: median"), waited.median(), "ms", ..=2.0);
     figures.note(format!("{what}: 95th percentile"), waited.at(0.95), "ms", ..=2.0);
     figures.note(format!("{what}: worst"), waited.worst(), "ms", ..=2.0);

@@ -13,7 +13,6 @@ use rayon_jobserver::{Jobserver, ThreadPoolBuilder};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::WORKERS;
-use crate::stats::Quartiles;
 
 /// Set in the process with the pool: whose that is.
 pub(crate) const IDLER: &str = "BENCH_IDLER";
@@ -25,15 +24,15 @@ const WORK: u64 = 400_000_000;
 /// And what each job of a call does: 0.2 ms.
 const JOB: u64 = WORK / 2_500;
 
-/// What an idle pool does while a neighbour has that work to do, right after a call: medians.
+/// What an idle pool does while a neighbour has that work to do, right after a call: round by round.
 #[derive(Debug)]
 pub(crate) struct Idle {
     /// How long that takes, in units of the same beside a stopped process.
-    pub(crate) slowed: f64,
+    pub(crate) slowed: Vec<f64>,
     /// How often a thread of the process was given a core meanwhile.
-    pub(crate) runs: f64,
+    pub(crate) runs: Vec<f64>,
     /// Milliseconds of a core that they had.
-    pub(crate) cpu: f64,
+    pub(crate) cpu: Vec<f64>,
 }
 
 /// Measures so many rounds, of a pool of ours or of stock rayon.
@@ -59,7 +58,6 @@ pub(crate) fn beside(rounds: usize, ours: bool) -> Result<Idle, Box<dyn Error>> 
         runs.push((after.runs - before.runs) as f64);
         cpu.push((after.cpu - before.cpu).as_secs_f64() * 1e3);
     }
-    let [slowed, runs, cpu] = [slowed, runs, cpu].map(|rounds| Quartiles::of(rounds).median());
     Ok(Idle { slowed, runs, cpu })
 }
 

@@ -141,10 +141,15 @@ pub(crate) fn two_wakes(trials: usize) -> io::Result<Times> {
     Ok(Times::of(times))
 }
 
-/// Bare broadcasts with no token to be had, at all states of the heartbeat.
+/// After a longer pause than 2.4 s the heartbeat slows down no more.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+
+/// Bare broadcasts with no token to be had, at all states of the heartbeat: after pauses of no time, of the longest,
+/// and between them, more of them short.
 pub(crate) fn bare_broadcast(trials: usize) -> Times {
     Times::of((0..trials).map(|trial| {
-        nap(Duration::from_millis(7 * trial as u64));
+        let part = trial as f64 / (trials - 1) as f64;
+        nap(LONGEST_PAUSE.mul_f64(part * part));
         let begin = Instant::now();
         assert_eq!(rayon::broadcast(|_| ()).len(), WORKERS);
         begin.elapsed()

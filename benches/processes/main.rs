@@ -64,6 +64,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         return child::run(&task);
     }
     let options = Options::parse()?;
+    machine::describe(&options)?;
     let (rounds, ways) = match options.quick {
         _ if cfg!(tuning) => (TUNED_ROUNDS, &TUNED_MODES[..]),
         true => (QUICK_ROUNDS, &Mode::ALL[..]),
@@ -120,7 +121,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Ok(figures(&rows).record(&options)?);
     }
     if let Some(folder) = options.record() {
-        machine::describe(folder, options.quick)?;
         table(&rows).write(folder, "processes.csv")?;
     }
     Ok(())

@@ -9,6 +9,7 @@ mod elsewhere;
 mod figure;
 #[path = "../common/lines.rs"]
 mod lines;
+mod machine;
 mod method;
 #[path = "../common/packing.rs"]
 mod packing;

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::elsewhere;
+use crate::machine;
 use crate::packing::{self, Start};
 use crate::plots::Plot;
 use crate::read::{BENCHES, Record};
@@ -20,7 +21,7 @@ pub(crate) fn page(link: &Path, record: &Record, plots: &[Plot]) -> String {
     };
     let at_once = |leaf| packing(&|row| row.start == Start::AtOnce && row.leaf == leaf);
     let sections = [
-        ("machine", tables::table(&["", ""], machine.iter().cloned())),
+        ("machine", machine::section(machine)),
         ("record", format!("[{link}]({link})")),
         ("summary", summary(record)),
         ("plenty", of(Supply::Plenty)),

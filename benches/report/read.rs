@@ -7,6 +7,7 @@ use std::path::Path;
 use crate::elsewhere;
 use crate::figure::{self, Figure};
 use crate::lines::{Lines, lines};
+use crate::machine::Property;
 use crate::packing::{self, MEASURES, Mode, Start};
 use crate::row::{self, Contender};
 use crate::tuning::{self, Tuning};
@@ -17,8 +18,8 @@ pub(crate) const BENCHES: [&str; 5] = ["latency", "share", "random", "blocking",
 /// All that was recorded together.
 #[derive(Debug)]
 pub(crate) struct Record {
-    /// What was measured on: names and values.
-    pub(crate) machine: Lines,
+    /// What was measured on.
+    pub(crate) machine: Vec<Property>,
     /// Of the comparison.
     pub(crate) rows: Vec<row::Row>,
     /// Of the processes.
@@ -53,10 +54,14 @@ fn lines_if_any(folder: &Path, file: &str, columns: &[&str]) -> Result<Lines, Bo
     if folder.join(file).try_exists()? { lines(folder, file, columns) } else { Ok(Lines::new()) }
 }
 
-fn machine(folder: &Path) -> Result<Lines, Box<dyn Error>> {
+fn machine(folder: &Path) -> Result<Vec<Property>, Box<dyn Error>> {
     let path = folder.join("machine.csv");
     let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-    Ok(text.lines().map(|line| line.split(',').map(ToOwned::to_owned).collect()).collect())
+    let property = |line: &str| {
+        let values: Vec<_> = line.split(',').map(ToOwned::to_owned).collect();
+        values.try_into().map_err(|_| format!("{}: no property of a bench: {line}", path.display()))
+    };
+    Ok(text.lines().map(property).collect::<Result<_, _>>()?)
 }
 
 /// The rows of the comparison, in the order in which they were measured.

@@ -72,6 +72,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("build it with RUSTFLAGS=\"--cfg tuning\"");
         return Ok(());
     }
+    machine::describe(&options)?;
     let mut table = Table::new(&[
         "knob", "factor", "work", "workers", "tokens", "round", "ms", "stock_ms", "taken",
     ]);
@@ -109,7 +110,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let elsewhere = elsewhere(&options)?;
     if let Some(folder) = options.record() {
-        machine::describe(folder, options.quick)?;
         table.write(folder, "tune.csv")?;
         elsewhere.write(folder, "tune_elsewhere.csv")?;
     }
