@@ -55,7 +55,7 @@ pub(crate) fn draw(
     }
     let lines = rows.iter().filter(|row| row.is_of_phases()).map(tokens);
     let takers = [("ours", BLUE), ("ours, bare", SKY), ("fork", ORANGE)];
-    let title = "Phases: tokens taken in a run, for each that may be held";
+    let title = "Phases: tokens taken in a run, for each that may be held (0.01: so few, or none)";
     plot("tokens.svg", title, &takers, 1.0, lines.collect())?;
     let modes = [
         ("ours", BLUE),
@@ -79,12 +79,15 @@ fn times_stock(row: &Row) -> Line {
     }
 }
 
+/// The axis is logarithmic and has no place for none, nor should it for hardly any.
+const FEWEST_TOKENS: f64 = 0.01;
+
 fn tokens(row: &Row) -> Line {
     let held = (row.width() - 1) as f64;
     Line {
         name: format!("{} ({}, {})", row.work, row.workers, row.tokens),
         points: [Contender::Ours, Contender::Bare, Contender::Fork]
-            .map(|who| Quartiles([row.taken(who) / held; 3]))
+            .map(|who| Quartiles([(row.taken(who) / held).max(FEWEST_TOKENS); 3]))
             .to_vec(),
     }
 }
