@@ -1,16 +1,13 @@
 //! What the policy's constants are worth to figures of other benches.
 
-/// Of the raw results: a line a figure.
-pub(crate) const COLUMNS: [&str; 6] = ["knob", "factor", "bench", "figure", "value", "unit"];
+use crate::columns::NONE;
+use crate::stats::Quartiles;
 
 /// Of the table.
 pub(crate) const HEAD: [&str; 6] =
     ["constant", "figure", "at half", "as it is", "at twice", "unit"];
 
-/// The knob of the figures for which nothing was changed.
-const UNTOUCHED: &str = "none";
-
-/// One figure with one constant changed by one factor, or with none.
+/// One figure with one constant changed by one factor, or with none, in one round.
 #[derive(Debug)]
 pub(crate) struct Change {
     pub(crate) knob: String,
@@ -21,28 +18,33 @@ pub(crate) struct Change {
     pub(crate) unit: String,
 }
 
-/// A line for each figure and each constant that has a part in it.
+/// A line for each figure and each constant that has a part in it: medians of the rounds.
 pub(crate) fn lines(changes: &[Change]) -> Vec<Vec<String>> {
-    let halved = changes.iter().filter(|change| change.factor < 1.0);
-    let line = |half: &Change| {
+    let mut lines: Vec<Vec<String>> = Vec::new();
+    for change in changes.iter().filter(|change| change.knob != NONE) {
         let value = |knob: &str, factor: f64| {
             let same = |other: &&Change| {
-                (&other.bench, &other.figure) == (&half.bench, &half.figure)
+                (&other.bench, &other.figure) == (&change.bench, &change.figure)
                     && other.knob == knob
                     && other.factor == factor
             };
-            changes.iter().find(same).map_or(String::new(), |change| amount(change.value))
+            let values = changes.iter().filter(same).map(|other| other.value);
+            amount(Quartiles::of(values).median())
         };
-        vec![
-            half.knob.clone(),
-            half.figure.clone(),
-            amount(half.value),
-            value(UNTOUCHED, 1.0),
-            value(&half.knob, 2.0),
-            half.unit.clone(),
-        ]
-    };
-    halved.map(line).collect()
+        let line = vec![
+            change.knob.clone(),
+            change.figure.clone(),
+            value(&change.knob, 0.5),
+            value(NONE, 1.0),
+            value(&change.knob, 2.0),
+            change.unit.clone(),
+        ];
+        // There is one of each factor and round.
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    lines
 }
 
 fn amount(value: f64) -> String {

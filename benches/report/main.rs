@@ -4,6 +4,8 @@
 //! `machine.csv` of a record (the last under `benches/record`), and what it has of the other benches.
 //! It measures nothing itself, so what the page says and shows can be changed without measuring again.
 
+#[path = "../tune/columns.rs"]
+mod columns;
 mod elsewhere;
 #[path = "../common/figure.rs"]
 mod figure;
@@ -15,6 +17,8 @@ mod method;
 mod packing;
 mod plots;
 mod read;
+#[path = "../common/read_figures.rs"]
+mod read_figures;
 #[path = "../common/row.rs"]
 mod row;
 #[path = "../common/stats.rs"]

@@ -4,11 +4,13 @@ use std::error::Error;
 use std::fs;
 use std::path::Path;
 
+use crate::columns;
 use crate::elsewhere;
-use crate::figure::{self, Figure};
+use crate::figure::Figure;
 use crate::lines::{Lines, lines};
 use crate::machine::Property;
 use crate::packing::{self, MEASURES, Mode, Start};
+use crate::read_figures;
 use crate::row::{self, Contender};
 use crate::tuning::{self, Tuning};
 
@@ -117,30 +119,19 @@ fn packings(folder: &Path) -> Result<Vec<packing::Row>, Box<dyn Error>> {
     Ok(rows)
 }
 
-/// The figures of a bench.
+/// The figures of a bench, none if it was not recorded.
 fn figures(folder: &Path, bench: &str) -> Result<Vec<Figure>, Box<dyn Error>> {
-    let lines = lines_if_any(folder, &format!("{bench}.csv"), &figure::COLUMNS)?;
-    let end = |value: &str| if value.is_empty() { Ok(None) } else { value.parse().map(Some) };
-    let figure = |line: &Vec<String>| -> Result<Figure, Box<dyn Error>> {
-        Ok(Figure {
-            bench: line[0].clone(),
-            name: line[1].clone(),
-            value: line[2].parse()?,
-            unit: line[3].clone(),
-            at_least: end(&line[4])?,
-            at_most: end(&line[5])?,
-        })
-    };
-    lines.iter().map(figure).collect()
+    let recorded = folder.join(format!("{bench}.csv")).try_exists()?;
+    if recorded { read_figures::figures(folder, bench) } else { Ok(Vec::new()) }
 }
 
 /// The rounds with changed constants.
 fn tuning(folder: &Path) -> Result<Tuning, Box<dyn Error>> {
     let mut tuning = Tuning::default();
-    for line in lines_if_any(folder, "tune.csv", &tuning::COLUMNS)? {
+    for line in lines_if_any(folder, "tune.csv", &columns::ROUNDS)? {
         let work = format!("{} ({}, {})", line[2], line[3], line[4]);
-        let [millis, stock_millis, taken] = [line[6].parse()?, line[7].parse()?, line[8].parse()?];
-        let sample = tuning::Sample { millis, stock_millis, taken };
+        let [millis, base_millis, taken] = [line[6].parse()?, line[7].parse()?, line[8].parse()?];
+        let sample = tuning::Sample { millis, base_millis, taken };
         tuning.add(&line[0], &line[1], work, sample);
     }
     Ok(tuning)
@@ -148,15 +139,15 @@ fn tuning(folder: &Path) -> Result<Tuning, Box<dyn Error>> {
 
 /// Figures of other benches with changed constants.
 fn elsewhere(folder: &Path) -> Result<Vec<elsewhere::Change>, Box<dyn Error>> {
-    let lines = lines_if_any(folder, "tune_elsewhere.csv", &elsewhere::COLUMNS)?;
+    let lines = lines_if_any(folder, "tune_elsewhere.csv", &columns::ELSEWHERE)?;
     let change = |line: &Vec<String>| -> Result<elsewhere::Change, Box<dyn Error>> {
         Ok(elsewhere::Change {
             knob: line[0].clone(),
             factor: line[1].parse()?,
             bench: line[2].clone(),
             figure: line[3].clone(),
-            value: line[4].parse()?,
-            unit: line[5].clone(),
+            value: line[5].parse()?,
+            unit: line[6].clone(),
         })
     };
     lines.iter().map(change).collect()

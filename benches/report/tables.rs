@@ -125,5 +125,5 @@ pub(crate) fn figures<'a>(figures: impl IntoIterator<Item = &'a Figure>) -> Stri
 
 /// Each constant's worth.
 pub(crate) fn tuning(tuning: &Tuning) -> String {
-    table(&tuning.columns(), tuning.lines())
+    format!("{}\n{}", table(&tuning.columns(), tuning.lines()), tuning.verdict())
 }

@@ -1,22 +1,19 @@
 //! What the policy's constants are worth: the same work with each of them larger and smaller.
 
+use crate::columns::NONE;
 use crate::stats::Quartiles;
 
-/// Of the raw results: a line a round.
-pub(crate) const COLUMNS: [&str; 9] =
-    ["knob", "factor", "work", "workers", "tokens", "round", "ms", "stock_ms", "taken"];
+/// How much slower than without the change is to be shown.
+const NOTEWORTHY: f64 = 1.05;
 
-/// The knob of the rounds in which nothing is changed.
-const UNTOUCHED: &str = "none";
+/// A constant that plays no part in any of the work.
+const WITHOUT_A_PART: &str = "forbearance";
 
-/// How much worse a ratio must be than without the change to be told from noise.
-const NOTEWORTHY: f64 = 0.05;
-
-/// One run of ours, and of stock rayon beside it.
+/// One run with the change, and one without it in the same round.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sample {
     pub(crate) millis: f64,
-    pub(crate) stock_millis: f64,
+    pub(crate) base_millis: f64,
     pub(crate) taken: f64,
 }
 
@@ -60,40 +57,55 @@ impl Tuning {
         ["constant", "times"].into_iter().chain(self.works.iter().map(String::as_str)).collect()
     }
 
-    /// A line a change, the one that is none first: in each cell the ratio to stock rayon and the
-    /// tokens taken.
+    /// A line a change: in each cell the ratio to the same without it, and the tokens taken.
     pub(crate) fn lines(&self) -> Vec<Vec<String>> {
-        let (untouched, changed): (Vec<_>, Vec<_>) =
-            self.changes.iter().partition(|change| change.knob == UNTOUCHED);
-        let base = |work| untouched.first().map_or(f64::NAN, |change| change.ratio(work));
-        let line = |change: &&Change| {
-            let cells = (0..self.works.len()).map(|work| change.cell(work, base(work)));
+        let line = |change: &Change| {
+            let cells = (0..self.works.len()).map(|work| change.cell(work));
             [change.knob.clone(), change.factor.clone()].into_iter().chain(cells).collect()
         };
-        untouched.iter().chain(&changed).map(line).collect()
+        self.changes.iter().map(line).collect()
+    }
+
+    /// How many cells are noteworthy, of those in which something that matters is changed, and of the others.
+    pub(crate) fn verdict(&self) -> String {
+        let (noise, changed): (Vec<_>, Vec<_>) =
+            self.changes.iter().partition(|it| [NONE, WITHOUT_A_PART].contains(&it.knob.as_str()));
+        let count = |changes: &[&Change]| {
+            let all =
+                || changes.iter().flat_map(|it| it.samples.iter()).filter(|it| !it.is_empty());
+            let bold = all().filter(|samples| is_noteworthy(samples)).count();
+            format!("{bold} of {}", all().count())
+        };
+        format!(
+            "Where nothing that matters is changed, in the lines of `{NONE}` and `{WITHOUT_A_PART}`, \
+             {} cells are bold; in all others {} are.\n",
+            count(&noise),
+            count(&changed)
+        )
     }
 }
 
 impl Change {
-    fn of(&self, work: usize) -> &[Sample] {
-        self.samples.get(work).map_or(&[], Vec::as_slice)
-    }
-
-    fn ratio(&self, work: usize) -> f64 {
-        let ratios = self.of(work).iter().map(|round| round.millis / round.stock_millis);
-        Quartiles::of(ratios).median()
-    }
-
-    fn cell(&self, work: usize, base: f64) -> String {
-        let samples = self.of(work);
+    fn cell(&self, work: usize) -> String {
+        let samples = self.samples.get(work).map_or(&[][..], Vec::as_slice);
         if samples.is_empty() {
             return String::new();
         }
-        let ratio = self.ratio(work);
+        let ratio = ratios(samples).median();
         let taken = samples.iter().map(|it| it.taken).sum::<f64>() / samples.len() as f64;
         let text = format!("{ratio:.3} / {taken:.1}");
-        if ratio > base + NOTEWORTHY { format!("**{text}**") } else { text }
+        if is_noteworthy(samples) { format!("**{text}**") } else { text }
     }
+}
+
+fn ratios(samples: &[Sample]) -> Quartiles {
+    Quartiles::of(samples.iter().map(|round| round.millis / round.base_millis))
+}
+
+/// Whether the change is slower in the median by so much, and slower at all in three of four rounds.
+fn is_noteworthy(samples: &[Sample]) -> bool {
+    let [low, median, _] = ratios(samples).0;
+    median > NOTEWORTHY && low > 1.0
 }
 
 /// Where the one is that is looked for; it is put at the end if it is not there.

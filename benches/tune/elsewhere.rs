@@ -4,16 +4,11 @@ use std::env;
 use std::error::Error;
 use std::process::{Command, Stdio};
 
-use crate::lines::lines;
+use crate::figure::Figure;
+use crate::read_figures::figures;
 
 /// Read by the library where its constants can be changed: `NAME=FACTOR`.
 const TUNED: &str = "RAYON_JOBSERVER_TUNED";
-
-/// Of the raw results of such a bench.
-const COLUMNS: [&str; 6] = ["bench", "figure", "value", "unit", "at_least", "at_most"];
-
-/// A figure: its name, value and unit.
-pub(crate) type Figure = (String, String, String);
 
 /// Some figures of a bench.
 #[derive(Debug)]
@@ -21,66 +16,72 @@ pub(crate) struct Elsewhere {
     pub(crate) bench: &'static str,
     /// What is run of the bench, as it takes it from the command line.
     arguments: &'static [&'static str],
+    /// How often each setting is run, with the others in between.
+    pub(crate) rounds: usize,
     /// The constants that have a part in it.
     knobs: &'static [&'static str],
     /// Parts of the names of the figures that are kept.
     figures: &'static [&'static str],
 }
 
-pub(crate) const ALL: [Elsewhere; 7] = [
+pub(crate) const ALL: [Elsewhere; 8] = [
     Elsewhere {
         bench: "processes",
         arguments: &["2 processes unlike, 12", "4 processes alike, 12"],
-        knobs: &[
-            "tau",
-            "patience_within",
-            "hold",
-            "canary",
-            "window",
-            "backoff_first",
-            "backoff_longest",
-            "recheck_least",
-            "recheck_most",
-            "look_first",
-            "look_longest",
-            "sweep",
-        ],
+        rounds: 2,
+        // Somebody else always wants what one has, and serial phases are long.
+        knobs: &["tau", "patience_within", "canary", "window", "backoff_longest", "look_longest"],
         figures: &[""],
     },
     Elsewhere {
         bench: "share",
-        arguments: &["equals", "waiting", "--quick"],
-        knobs: &["term", "pause_least", "pause_most", "offer"],
-        figures: &["one of two equals", "median"],
+        arguments: &["equals", "--quick"],
+        rounds: 2,
+        knobs: &["term", "pause_least", "offer"],
+        figures: &["worst"],
+    },
+    Elsewhere {
+        bench: "share",
+        // There are ten waits then; whoever waits that rarely meets the longest pauses.
+        arguments: &["waiting"],
+        rounds: 1,
+        knobs: &["pause_most", "offer"],
+        figures: &["median"],
     },
     Elsewhere {
         bench: "latency",
         arguments: &["back", "--quick"],
-        knobs: &["patience_without", "hold", "canary", "beat_longest"],
+        rounds: 3,
+        knobs: &["patience_without", "hold", "canary"],
         figures: &["waits: median"],
     },
     Elsewhere {
         bench: "latency",
         arguments: &["growth", "--quick"],
+        rounds: 3,
         knobs: &["tau", "look_first", "look_longest"],
-        figures: &["median"],
+        figures: &["owned pool: from a token's release to a job on it: median"],
     },
     Elsewhere {
         bench: "latency",
         arguments: &["broadcast", "--quick"],
-        knobs: &["beat_first", "beat_longest", "settle", "sweep"],
-        figures: &["median"],
+        rounds: 3,
+        // Only the last of its pauses is as long as it takes until the beat is at its longest.
+        knobs: &["beat_longest", "sweep", "settle"],
+        figures: &["median", "worst"],
     },
     Elsewhere {
         bench: "latency",
         // The beat is at its longest only after seconds.
         arguments: &["idle"],
+        rounds: 1,
         knobs: &["beat_longest"],
         figures: &["context switches"],
     },
     Elsewhere {
         bench: "blocking",
         arguments: &["throughput", "barrier", "--quick"],
+        rounds: 1,
         knobs: &["detect", "forbearance"],
         figures: &["without a word: ours of the limit", "32 workers without tokens: worst"],
     },
@@ -108,11 +109,9 @@ impl Elsewhere {
         if !status.success() {
             return Err(format!("the bench {} with {setting:?}: {status}", self.bench).into());
         }
-        let figures = lines(folder.path(), &format!("{}.csv", self.bench), &COLUMNS)?;
-        let figures =
-            figures.into_iter().map(|line| (line[1].clone(), line[2].clone(), line[3].clone()));
-        let kept = |figure: &Figure| self.figures.iter().any(|part| figure.0.contains(part));
-        let figures: Vec<Figure> = figures.filter(kept).collect();
+        let kept = |figure: &Figure| self.figures.iter().any(|part| figure.name.contains(part));
+        let figures: Vec<_> =
+            figures(folder.path(), self.bench)?.into_iter().filter(kept).collect();
         if figures.is_empty() {
             return Err(format!("no such figures of {}: {:?}", self.bench, self.figures).into());
         }

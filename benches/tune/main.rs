@@ -1,15 +1,19 @@
 //! What the policy's constants are worth: how rows of the comparison move when each halves and doubles.
 //!
 //! `RUSTFLAGS="--cfg tuning" cargo bench --bench tune --target-dir target/tuning -- [--quick]
-//! [--record FOLDER] [FILTER...]` prints a line for each constant, factor and row: the ratio to stock
-//! rayon, which runs the same work in the same round, and the tokens taken; then figures of other benches.
+//! [--record FOLDER] [FILTER...]` prints a line for each constant, factor and row: the ratio to a pool
+//! in which nothing is changed, which runs the same work in the same round, and the tokens taken; then figures of
+//! other benches.
 //! A filter is for the name of a constant and the kind of work, or the other bench. Without that flag the library has nothing to set the constants by, and nothing is done.
 
 #[path = "../common/args.rs"]
 mod args;
+mod columns;
 #[path = "../common/csv.rs"]
 mod csv;
 mod elsewhere;
+#[path = "../common/figure.rs"]
+mod figure;
 #[path = "../../examples/support/files.rs"]
 mod files;
 #[path = "../compare/input.rs"]
@@ -24,6 +28,8 @@ mod lines;
 mod machine;
 #[path = "../compare/on_stock.rs"]
 mod on_stock;
+#[path = "../common/read_figures.rs"]
+mod read_figures;
 #[path = "../compare/rows.rs"]
 mod rows;
 #[path = "../compare/settle.rs"]
@@ -38,10 +44,12 @@ use std::process::Command;
 use std::time::Duration;
 
 use args::Options;
+use columns::NONE;
 use csv::Table;
+use figure::Figure;
 use jobs::Jobs;
 use leaf::Leaf;
-use rayon_jobserver::{Jobserver, ThreadPoolBuilder};
+use rayon_jobserver::{Jobserver, ThreadPool, ThreadPoolBuilder};
 use settle::settle;
 use stats::Quartiles;
 use work::{Scene, Work};
@@ -63,9 +71,6 @@ const ROWS: [(&str, usize, usize); 7] = [
 /// What each constant is multiplied by.
 const FACTORS: [f64; 2] = [0.5, 2.0];
 
-/// The untouched policy.
-const NONE: &str = "none";
-
 fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::parse()?;
     if knobs().is_empty() {
@@ -73,9 +78,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Ok(());
     }
     machine::describe(&options)?;
-    let mut table = Table::new(&[
-        "knob", "factor", "work", "workers", "tokens", "round", "ms", "stock_ms", "taken",
-    ]);
+    let mut table = Table::new(&columns::ROUNDS);
     let halved_and_doubled =
         knobs().into_iter().flat_map(|knob| FACTORS.map(|factor| (knob, factor)));
     for (knob, factor) in [(NONE, 1.0)].into_iter().chain(halved_and_doubled) {
@@ -101,8 +104,8 @@ fn main() -> Result<(), Box<dyn Error>> {
                     workers.to_string(),
                     tokens.to_string(),
                     round.to_string(),
-                    format!("{:.4}", sample.ours),
-                    format!("{:.4}", sample.stock),
+                    format!("{:.4}", sample.millis),
+                    format!("{:.4}", sample.base),
                     sample.taken.to_string(),
                 ]);
             }
@@ -116,20 +119,28 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Of each other bench what it makes of the constants as they are, and of each that it minds.
+/// Of each other bench what it makes of the constants as they are, and of each that it minds, round by round.
 fn elsewhere(options: &Options) -> Result<Table, Box<dyn Error>> {
-    let mut table = Table::new(&["knob", "factor", "bench", "figure", "value", "unit"]);
+    let mut table = Table::new(&columns::ELSEWHERE);
     for other in elsewhere::ALL {
-        let minded = knobs().into_iter().filter(|knob| other.minds(knob));
-        let changed = minded.flat_map(|knob| FACTORS.map(|factor| (knob, factor)));
-        for (knob, factor) in [(NONE, 1.0)].into_iter().chain(changed) {
-            if !options.wants(&format!("{knob} {}", other.bench)) {
-                continue;
-            }
-            for (name, value, unit) in other.run((knob != NONE).then_some((knob, factor)))? {
-                println!("{knob:17} x {factor:3}: {value} {unit}: {}: {name}", other.bench);
-                let bench = other.bench.to_owned();
-                table.line(&[knob.to_owned(), factor.to_string(), bench, name, value, unit]);
+        let minded = || knobs().into_iter().filter(|knob| other.minds(knob));
+        for round in 0..if options.quick { 1 } else { other.rounds } {
+            let changed = minded().flat_map(|knob| FACTORS.map(|factor| (knob, factor)));
+            for (knob, factor) in [(NONE, 1.0)].into_iter().chain(changed) {
+                if !options.wants(&format!("{knob} {}", other.bench)) {
+                    continue;
+                }
+                for figure in other.run((knob != NONE).then_some((knob, factor)))? {
+                    let lost = if figure.is_lost() { " LOST" } else { "" };
+                    let (amount, bound) = (figure.amount(), figure.bound());
+                    let Figure { bench, name, value, unit, .. } = figure;
+                    println!(
+                        "{knob:17} x {factor:3}: {bench}: {name}: {amount} {unit} {bound}{lost}"
+                    );
+                    let [factor, round, value] =
+                        [factor.to_string(), round.to_string(), value.to_string()];
+                    table.line(&[knob.to_owned(), factor, bench, name, round, value, unit]);
+                }
             }
         }
     }
@@ -158,9 +169,10 @@ fn tuned(builder: ThreadPoolBuilder, _: (&str, f64)) -> ThreadPoolBuilder {
 
 /// One round.
 struct Sample {
-    /// Milliseconds.
-    ours: f64,
-    stock: f64,
+    /// Milliseconds with the change, and without one.
+    millis: f64,
+    base: f64,
+    /// Tokens, with the change.
     taken: u64,
 }
 
@@ -171,16 +183,19 @@ fn measure(
     rounds: usize,
 ) -> Result<Vec<Sample>, Box<dyn Error>> {
     let width = workers.min(tokens + 1);
-    let jobserver = Jobserver::new(tokens);
-    // A real pipe, as in a build.
-    jobserver.configure(&mut Command::new("true"))?;
-    let builder = ThreadPoolBuilder::new().num_threads(workers).jobserver(jobserver.clone());
-    let builder = tuned(builder, setting);
-    let ours = match work.leaf {
-        Leaf::Compute => builder.build()?,
-        Leaf::Sleep => builder.detect_blocking(None).build()?,
+    let pool = |setting| -> Result<(Jobserver, ThreadPool), Box<dyn Error>> {
+        let jobserver = Jobserver::new(tokens);
+        // A real pipe, as in a build.
+        jobserver.configure(&mut Command::new("true"))?;
+        let builder = ThreadPoolBuilder::new().num_threads(workers).jobserver(jobserver.clone());
+        let builder = tuned(builder, setting);
+        let pool = match work.leaf {
+            Leaf::Compute => builder.build()?,
+            Leaf::Sleep => builder.detect_blocking(None).build()?,
+        };
+        Ok((jobserver, pool))
     };
-    let stock = rayon::ThreadPoolBuilder::new().num_threads(width).build()?;
+    let ((jobserver, changed), (_, base)) = (pool(setting)?, pool((NONE, 1.0))?);
     let run = |enter: work::Enter<'_>| {
         settle();
         let jobs = Jobs::new(work.leaf);
@@ -192,15 +207,18 @@ fn measure(
         assert!(jobs.peak() <= Some(width), "more jobs at once than tokens and the own slot");
         millis(time)
     };
-    let round = || {
-        let on_stock = run(&|section| stock.install(section));
+    let round = |number: usize| {
+        let on_base = || run(&|section| base.install(section));
+        // Each comes first as often as the other.
+        let first = number.is_multiple_of(2).then(on_base);
         let before = jobserver.taken();
-        let on_ours = run(&|section| ours.install(section));
-        Sample { ours: on_ours, stock: on_stock, taken: jobserver.taken() - before }
+        let millis = run(&|section| changed.install(section));
+        let taken = jobserver.taken() - before;
+        Sample { millis, base: first.unwrap_or_else(on_base), taken }
     };
     // Once to warm caches and threads.
-    round();
-    Ok((0..rounds).map(|_| round()).collect())
+    round(0);
+    Ok((0..rounds).map(round).collect())
 }
 
 fn millis(time: Duration) -> f64 {
@@ -209,7 +227,7 @@ fn millis(time: Duration) -> f64 {
 
 fn print(work: &Work, shape: (usize, usize), (knob, factor): (&str, f64), samples: &[Sample]) {
     let of = |value: fn(&Sample) -> f64| Quartiles::of(samples.iter().map(value)).median();
-    let ratio = of(|sample| sample.ours) / of(|sample| sample.stock);
+    let ratio = of(|sample| sample.millis / sample.base);
     let taken = of(|sample| sample.taken as f64);
     println!("{knob:17} x {factor:3}: {ratio:6.3}, {taken:5.0} tokens: {} {shape:?}", work.name());
 }
