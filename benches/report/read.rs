@@ -14,8 +14,9 @@ use crate::read_figures;
 use crate::row::{self, Contender};
 use crate::tuning::{self, Tuning};
 
-/// The benches whose results are single figures.
-pub(crate) const BENCHES: [&str; 5] = ["latency", "share", "random", "blocking", "scaling"];
+/// The benches whose results are single figures; a test that simulates stands for the last one.
+pub(crate) const BENCHES: [&str; 6] =
+    ["latency", "share", "random", "blocking", "scaling", "simulation"];
 
 /// All that was recorded together.
 #[derive(Debug)]
