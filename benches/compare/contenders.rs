@@ -71,7 +71,7 @@ impl Held {
             pool.spawn(move || {
                 begun.send(()).expect("the builder waits");
                 // Ends with an error once nobody can send any more.
-                let _ = wait.lock().recv();
+                let _ = wait.lock().expect("no panic").recv();
             });
         }
         (0..count).for_each(|_| begin.recv().expect("there are as many workers"));

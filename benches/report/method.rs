@@ -74,11 +74,13 @@ fn summary(Record { rows, packings, figures, .. }: &Record) -> String {
     let lost = bound.map(|it| it.is_lost().then_some(it.bench.as_str()).into_iter().collect());
     lines.push(count("figures with a bound", lost));
     let columns = ["rows with", "all", "lost", "by which bound"];
-    let mean = |who| format!("{:.3}", mean_with_plenty(rows, who));
+    let mean = |who| format!("{:.3}", mean_with_plenty(rows, who, true));
     let [sized, fork] = [Contender::Sized, Contender::Fork].map(mean);
     let verdict = |who| {
-        let broken = mean_with_plenty(rows, who) > MEAN_BOUND;
-        format!("{} ({})", mean(who), if broken { "**lost**" } else { "kept" })
+        let awake = mean_with_plenty(rows, who, false);
+        let broken = mean_with_plenty(rows, who, true).max(awake) > MEAN_BOUND;
+        let verdict = if broken { "**lost**" } else { "kept" };
+        format!("{} ({awake:.3} without the rows of idleness: {verdict})", mean(who))
     };
     let [ours, bare] = [Contender::Ours, Contender::Bare].map(verdict);
     let alike = || rows.iter().filter(|row| row.supply() != Supply::Growing);
