@@ -61,7 +61,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         searches(&mut figures, if options.quick { 10 } else { 100 })?;
     }
     if options.wants("memory") {
-        heavy(&mut figures, if options.quick { 1 } else { 5 })?;
+        heavy(&mut figures, if options.quick { 1 } else { 3 })?;
     }
     Ok(figures.record(&options)?)
 }
