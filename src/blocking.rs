@@ -19,13 +19,13 @@ pub(crate) fn settle(governor: Weak<Governor>, worker: usize) {
     HOME.set(Some((governor, worker)));
 }
 
-/// Runs `op`, which waits for something that is no job, while another worker uses the token.
+/// Runs `op`, which waits for something other than a job, while another worker uses this one's token.
 ///
 /// On a worker of one of this crate's pools, what funds it (a token or the own slot) goes to a
 /// parked worker that may have something to do, else back. Afterwards the worker is funded again
 /// before any idle one is; until then the call does not return.
 ///
-/// On a thread outside any pool what it runs on goes back and is acquired again: what it has
+/// A thread outside any pool gives back what it runs on and acquires it again afterwards: what it has
 /// [acquired](crate::session::acquire_thread) in a session, else the [`Token`](crate::Token) that it
 /// acquired first. Other tokens that it holds stay.
 /// So it is on the thread of [`use_current_thread`](crate::ThreadPoolBuilder::use_current_thread);

@@ -220,14 +220,14 @@ impl<S> ThreadPoolBuilder<S> {
         self
     }
 
-    /// How long a worker that should run must have slept to count as blocked; 10 ms unless set.
+    /// How long an admitted worker must have slept to count as blocked; 10 ms by default.
     ///
     /// What funds such a worker is lent to a parked one, as with [`blocking`](crate::blocking()), but
     /// without the worker's knowledge: when it wakes, it runs on at once. It is an
     /// [overcommit](crate::Stats::overcommits) then, until a worker runs out of work or a token comes.
     ///
-    /// `None` switches that off: for jobs that sleep in place of a core. Works on Linux only;
-    /// elsewhere the value does nothing.
+    /// `None` turns this off, for jobs whose sleep stands for computing. Works on Linux only; elsewhere
+    /// the value does nothing.
     pub fn detect_blocking(mut self, after: Option<Duration>) -> Self {
         self.detect_blocking = after;
         self
@@ -236,10 +236,10 @@ impl<S> ThreadPoolBuilder<S> {
     /// Whether the pool offers a token to others now and then although all its workers are busy;
     /// `true` unless set.
     ///
-    /// Only where none lies in the jobserver, every 100 ms for each token held at first, and every
-    /// 400 ms while nobody takes one. A token that nobody takes within 2 ms is fetched back. So
-    /// processes that want more than there is come to like shares, and make gets to start a recipe
-    /// beside a pool that is busy for minutes.
+    /// It does so only while the jobserver is empty: each token is offered once in about 100 ms, so a
+    /// pool with four offers one every 25 ms; while nobody takes them, the pause doubles up to 400 ms. A
+    /// token that is not taken within 2 ms is fetched back. So busy processes come to like shares, and
+    /// make can start a recipe beside a pool that is busy for minutes.
     ///
     /// `false` is for programs that must keep what they have as long as they have work for it.
     ///
@@ -293,7 +293,7 @@ impl<S> ThreadPoolBuilder<S> {
 
     /// Called on each thread as it starts, before it holds a token and before any job.
     ///
-    /// It should not wait for jobs of the pool: it would run some, and nothing pays for them.
+    /// It should not wait for jobs of the pool: it would run some without a token.
     pub fn start_handler<H>(mut self, handler: H) -> Self
     where
         H: Fn(usize) + Send + Sync + 'static,
@@ -327,9 +327,9 @@ impl<S> ThreadPoolBuilder<S> {
     /// slot if that is free, until it next waits within the pool or the pool is dropped. Where nothing
     /// is to be had, it runs over the budget until something comes back.
     ///
-    /// After the pool is dropped the other threads do what is left and end, as in rayon; but if they
-    /// have been asked for a token by [fair share](Self::fair_share) they sleep on until the current
-    /// thread next waits for jobs of any pool.
+    /// After the pool is dropped the other threads do what is left and end, as in rayon; but if [fair
+    /// share](Self::fair_share) has just asked them for a token, they stay asleep until the current thread
+    /// next waits for jobs of any pool.
     pub fn use_current_thread(mut self) -> Self {
         self.use_current_thread = true;
         self

@@ -1,5 +1,4 @@
-//! rayon's global pool: what it has done, and its entries for callers that want its governor to
-//! know at once.
+//! rayon's global pool: its counters, and functions that announce calls to its governor at once.
 //!
 //! In a child made by `fork` the pool has no workers, and all of these but [`jobserver()`] panic.
 
@@ -56,6 +55,11 @@ pub fn jobserver() -> Option<Jobserver> {
 /// ```
 /// assert!(rayon_jobserver::install(|| rayon::current_thread_index().is_some()));
 /// ```
+///
+/// # Panics
+///
+/// If `op` panics, with the same payload, and in a child made by `fork`.
+#[track_caller]
 pub fn install<OP, R>(op: OP) -> R
 where
     OP: FnOnce() -> R + Send,
@@ -70,6 +74,11 @@ where
 /// ```
 /// assert_eq!(rayon_jobserver::join(|| 1, || 2), (1, 2));
 /// ```
+///
+/// # Panics
+///
+/// If a closure panics, with the same payload, and in a child made by `fork`.
+#[track_caller]
 pub fn join<A, B, RA, RB>(oper_a: A, oper_b: B) -> (RA, RB)
 where
     A: FnOnce() -> RA + Send,
@@ -92,6 +101,11 @@ where
 /// });
 /// assert_eq!(sums, [6, 15]);
 /// ```
+///
+/// # Panics
+///
+/// If `op` or what it spawns panics, with the same payload, and in a child made by `fork`.
+#[track_caller]
 pub fn scope<'scope, OP, R>(op: OP) -> R
 where
     OP: FnOnce(&Scope<'scope>) -> R + Send,
@@ -108,6 +122,11 @@ where
 /// rayon_jobserver::spawn(move || send.send(42).unwrap());
 /// assert_eq!(receive.recv(), Ok(42));
 /// ```
+///
+/// # Panics
+///
+/// In a child made by `fork`.
+#[track_caller]
 pub fn spawn<F>(func: F)
 where
     F: FnOnce() + Send + 'static,
@@ -125,6 +144,11 @@ where
 /// let indexes = rayon_jobserver::broadcast(|context| context.index());
 /// assert_eq!(indexes.len(), rayon::current_num_threads());
 /// ```
+///
+/// # Panics
+///
+/// If `op` panics, with the same payload, and in a child made by `fork`.
+#[track_caller]
 pub fn broadcast<OP, R>(op: OP) -> Vec<R>
 where
     OP: Fn(BroadcastContext<'_>) -> R + Sync,

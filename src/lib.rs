@@ -1,10 +1,10 @@
-//! Stock rayon that runs only as wide as its jobserver tokens.
+//! Stock rayon that never runs more workers than its process holds jobserver tokens for, and one.
 //!
-//! A jobserver is how make, cargo and ninja share one number of jobs among the processes of a build:
-//! a process runs one job, and one more for each token it holds. This crate builds ordinary rayon
-//! pools, from the `rayon-core` of the registry and no fork, whose workers each need a token, or the
-//! process's *own slot*, to run. Tokens are asked for while there is work for more workers, and given
-//! back when workers have none.
+//! A jobserver lets make, cargo and ninja share one limit on parallel jobs among all processes of a
+//! build: a process runs one job, and one more for each token it holds. This crate builds ordinary
+//! rayon pools, from the `rayon-core` of the registry and no fork, whose workers each need a token, or
+//! the process's *own slot* (make's implicit job slot, the `jobserver` crate's implicit token), to run.
+//! Tokens are asked for while there is work for more workers, and given back when workers have none.
 //!
 //! # Example
 //!
@@ -39,25 +39,27 @@
 //!   that is busy throughout offers one now and then, between two of its jobs: see
 //!   [`fair_share`].
 //! - **Blocked workers** give their tokens up only where they say so by [`blocking`] or [`Monitor`], or
-//!   where the kernel tells (Linux), after 10 ms, or up to 0.1 s later in a pool that has only computed for
-//!   long. In the second case they run on when they wake, over
-//!   the budget, until the pool can pay for them: see [`Stats::overcommits`]. A job that polls for what
-//!   another one does, by sleeps or timeouts shorter than that, or spins, is not seen to wait, and does so for
-//!   ever where such jobs have all tokens: it should say so, or call `rayon::yield_now`.
-//! - **Jobs that need several live workers**, such as those that meet at a barrier, get them in the
-//!   same way: about 20 ms for each beyond the tokens, on Linux, and with more than 64 tokens as much
-//!   again for each 64. Elsewhere they wait for ever, as in
-//!   stock rayon with fewer threads.
+//!   where the kernel tells (Linux), after 10 ms, or up to 0.1 s later in a pool that has long only
+//!   computed. In the second case they run on when they wake, beyond the budget, until the pool can pay
+//!   for them: see [`Stats::overcommits`].
+//! - **Jobs that poll** for what another job does, by spinning or by sleeps of less than 10 ms, are not
+//!   seen to wait. If such jobs hold all tokens, what they wait for never runs. Use [`blocking`],
+//!   [`Monitor`] or `rayon::yield_now`.
+//! - **Jobs that need several live workers at once**, such as those that meet at a barrier, get those
+//!   beyond the tokens one by one, about every 20 ms, on Linux; with more than 64 tokens, 20 ms longer
+//!   for each 64. Elsewhere they wait for ever, as in stock rayon with fewer threads.
 //! - **Bare calls** into the global pool (`rayon::join` and all else that is not of this crate) are
 //!   noticed by a heartbeat. One worker takes them at once; others, and the copies of a
-//!   `rayon::broadcast`, may come later by a beat, which is 18.5 ms at most.
+//!   `rayon::broadcast`, may be late by up to one beat (18.5 ms). A phase within
+//!   [`install`](crate::install()) is noticed at once.
 //! - **Ends of a process.** When `main` returns or panics, when `exit` is called, and before a panic
 //!   in a spawned job aborts, everything is given back. By SIGKILL, `abort` (and so by every panic
 //!   under `panic = "abort"`), `_exit` and `quick_exit` a process loses what it holds at that moment,
-//!   never more; and by `exec`, unless it calls [`give_back`] before. By other signals it does, too,
-//!   unless the program has a handler that exits, or uses [the feature `signals`](#features).
-//! - **`fork`** without `exec` leaves a child without workers, as with rayon. Nothing of its parent's
-//!   is the child's: it gives no token back, and calls to the parent's pools and jobserver panic, as
+//!   never more; and by `exec`, unless it calls [`give_back`] before. Other signals lose them too,
+//!   unless the program has a handler that exits, or uses [the feature `signals`](#features). make then
+//!   says that it exits with fewer tokens than there should be.
+//! - **`fork`** without `exec` leaves a child without workers, as with rayon. The child owns nothing of
+//!   its parent's: it gives no token back, and calls to the parent's pools and jobserver panic, as
 //!   each says, where they could only hang. rayon's own functions, such as `rayon::join`, do hang in
 //!   it if its parent has used the global pool, as they do with stock rayon. A child may build pools
 //!   on a jobserver that it has connected to itself. A child made without the C library's `fork`, by
@@ -76,10 +78,10 @@
 //! | [`fair_share`] | is new | a busy pool offers a token to others now and then |
 //! | [`num_threads`] | it is a cap | no more than tokens + 1 workers run at once; all threads are started |
 //! | [`thread_name`], [`stack_size`], [`spawn_handler`] | nothing | |
-//! | [`start_handler`] | every thread calls it as it starts; what it spawns into an owned pool runs with the next call or job | a worker waits for its token after the handler |
+//! | [`start_handler`] | runs on every thread before it has a token; what it spawns into an owned pool waits for the next call or job | a worker waits for its token after the handler |
 //! | [`exit_handler`] | nothing: not called for the global pool, which never ends | |
 //! | [`panic_handler`] | nothing; where rayon aborts, the tokens are given back first | an abort would lose them |
-//! | [`use_current_thread`] | the thread keeps the own slot, or a token, until it next waits in the pool or the pool is dropped; where neither is to be had it runs on the first that comes back | it cannot be parked where it stands |
+//! | [`use_current_thread`] | the thread keeps the own slot, or a token, until it next waits in the pool or the pool is dropped; if neither is free, it runs beyond the budget until one comes back | it cannot be parked where it stands |
 //! | [`breadth_first`] | nothing; it is deprecated there too | |
 //! | [`build`], [`build_global`], [`build_scoped`] | the error is [`BuildError`] | the governor's thread may fail to start, too |
 //!
@@ -97,7 +99,7 @@
 //!
 //! | functions | differ in | because |
 //! |---|---|---|
-//! | [`join`](crate::join()), [`scope`](crate::scope()), [`spawn`](crate::spawn()), [`broadcast`](crate::broadcast()) | rayon's own work too, and are noticed later | these tell the governor of the global pool at once |
+//! | [`join`](crate::join()), [`scope`](crate::scope()), [`spawn`](crate::spawn()), [`broadcast`](crate::broadcast()) | rayon's own also work, but are noticed later | these tell the governor of the global pool at once |
 //! | [`install`](crate::install()) | rayon has it for owned pools only | announces a whole phase of the global pool |
 //!
 //! Left out are what rayon has marked as deprecated: `Configuration`, `initialize` and
@@ -143,7 +145,7 @@
 //!
 //! # Minimum Rust version
 //!
-//! 1.95. A later one may be needed only by a new minor version.
+//! 1.95. Only a new minor version may raise it.
 //!
 //! # How it works
 //!
@@ -158,14 +160,15 @@
 //!
 //! # Questions
 //!
-//! **Why is there one worker awake in the global pool?** It is not awake: it sleeps in rayon, on the
-//! own slot, so that bare calls always find somebody. In a pool of one's own, whose calls are all seen,
-//! no worker needs to.
+//! **Why is one worker of the global pool never parked?** It sleeps inside rayon, on the own slot, so
+//! that bare calls always find a worker. In a pool of one's own, whose calls are all seen, no worker
+//! needs to.
 //!
 //! **Which environment variables count?** For the jobserver `CARGO_MAKEFLAGS`, `MAKEFLAGS` and
 //! `MFLAGS`; for the number of threads `RAYON_NUM_THREADS`, as in rayon.
 //!
-//! **What if the jobserver goes away?** What runs on the own slot runs on, and so the work ends.
+//! **What if the jobserver goes away?** The worker on the own slot goes on, so the work still ends.
+//! [`Jobserver::failure`] tells.
 //!
 //! **How do I see what a pool does?** [`ThreadPool::stats`] and [`global::stats`].
 
@@ -187,6 +190,7 @@ mod sync;
 pub use blocking::blocking;
 pub use builder::{CustomSpawn, DefaultSpawn, ThreadPoolBuilder};
 pub use error::BuildError;
+#[doc(inline)]
 pub use global::{broadcast, install, join, scope, spawn};
 pub use jobserver::{Jobserver, JobserverError, Token, give_back};
 pub use monitor::Monitor;

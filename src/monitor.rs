@@ -7,8 +7,8 @@ use crate::sync::{Mutex, wait};
 
 /// Something that jobs share and wait for, such as the table of a compiler's memoised queries.
 ///
-/// A worker that waits gives its token up, as in [`blocking`](crate::blocking()), and waits for a new
-/// one without the lock: neither can keep the other from being let go.
+/// A worker that waits gives its token up, as in [`blocking`](crate::blocking()), and does not hold the
+/// lock while it waits for a new token, so that lock and token cannot block each other.
 ///
 /// ```
 /// use rayon_jobserver::{Jobserver, Monitor, ThreadPoolBuilder};

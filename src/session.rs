@@ -1,4 +1,4 @@
-//! One jobserver for a whole compiler, in the shape that rustc's own code has.
+//! One jobserver for a whole compiler, after the model of rustc's own code.
 //!
 //! A front end calls [`initialize_checked`] once, early, and from then on its threads ask for the
 //! right to run with [`acquire_thread`] and give it up with [`release_thread`]. The thread that
@@ -28,6 +28,13 @@
 //! # Ok::<(), rayon_jobserver::BuildError>(())
 //! ```
 //!
+//! | rustc has | here |
+//! |---|---|
+//! | `initialize_checked` | the same |
+//! | `client()` | a [`Jobserver`], for pools and children, not a `jobserver::Client` |
+//! | `Proxy::acquire_thread`, `release_thread` | the functions of these names |
+//! | `Client::into_helper_thread`, `request_token` | nothing: a thread that needs a token calls [`acquire_thread`] |
+//!
 //! # Threads that wait
 //!
 //! A thread that counts as running and waits for others holds what they may need: with no token to
@@ -38,13 +45,14 @@
 //! global pool. They return when the thread may run again: it must not hold a lock meanwhile that
 //! jobs of the pool need.
 //!
-//! Bare calls of rayon's into the global pool cannot do so. Make them between [`release_thread`] and
-//! [`acquire_thread`], or by the functions of this crate.
+//! **Bare calls of rayon's into the global pool do not release.** With no free token, as under
+//! `make -j1`, they wait for ever on a thread that has acquired. Wrap them in
+//! [`install`](crate::install()), or make them between [`release_thread`] and [`acquire_thread`].
 //!
 //! The workers of pools need no call to any of these functions: their pools see to it. A thread that
 //! has acquired and is a worker, too, by
-//! [`use_current_thread`](crate::ThreadPoolBuilder::use_current_thread), counts twice. Where there is but
-//! one job it waits, each time it acquires, for what it holds as a worker, until it
+//! [`use_current_thread`](crate::ThreadPoolBuilder::use_current_thread), counts twice. Where only
+//! one job may run, each acquire waits until its worker half
 //! [is seen to block](crate::ThreadPoolBuilder::detect_blocking).
 
 use std::cell::Cell;
@@ -130,6 +138,10 @@ pub fn client() -> Jobserver {
 
 /// Waits until one more thread may run: on the own slot if nobody in the process uses it, else on a
 /// token.
+///
+/// Nothing releases by itself: a thread that ends or panics without [`release_thread`] keeps the right to
+/// run until the process ends, and under `make -j1` everybody else then waits for ever. Release in a
+/// `Drop`.
 ///
 /// # Panics
 ///

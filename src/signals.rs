@@ -20,13 +20,13 @@ const DEADLY: [c_int; 3] = [SIGINT, SIGTERM, SIGHUP];
 /// Makes SIGINT, SIGTERM and SIGHUP give the tokens back before they end the process, which then
 /// dies by the same signal.
 ///
-/// The program keeps what it has decided about signals itself. Each of the three is left alone that
-/// has a handler, or is ignored (as SIGHUP is under `nohup`), at the time of the call; a handler
-/// that replaces this one's later does so for good, even if it calls this one's in turn. So a
-/// program with handlers of its own should install them first. It must do so if it uses the crate
-/// `signal-hook`, whose handlers share one place with this one's: for those that come later there,
-/// the process ends all the same. A handler that ends the process itself by `exit` needs nothing
-/// else; one that does it in another way can call [`give_back`].
+/// Needs the feature `signals`, on Unix.
+///
+/// A signal that has a handler or is ignored (as SIGHUP is under `nohup`) when this is called is left
+/// alone. A handler that is installed later replaces this one for good, even if it calls it in turn. So
+/// install your own first; with the crate `signal-hook` you must, since otherwise the process ends in
+/// spite of your handler. A handler that ends the process itself by `exit` needs nothing else; one that
+/// does it in another way can call [`give_back`].
 ///
 /// The tokens are given back on a thread of this crate's, not in the handler, so nothing is asked of
 /// what the signal interrupts. A child made by `fork` dies by the signal at once, and one made by

@@ -83,8 +83,8 @@ impl Jobserver {
     /// Connects to the jobserver that the environment names.
     ///
     /// Looks at `CARGO_MAKEFLAGS`, `MAKEFLAGS` and `MFLAGS` as GNU make and cargo write them, and takes the
-    /// first jobserver that can be used: a make that runs below cargo may be told of cargo's, too, whose
-    /// descriptors something in between has closed.
+    /// first jobserver that can be used: a make below cargo may still see cargo's variable though its
+    /// descriptors were closed on the way.
     /// `None` means that there is none, or that it is switched off for this process. An explicit
     /// `-j1` without a jobserver is a budget of no tokens: the own slot alone. Every call makes a
     /// connection of its own, with an own slot of its own; a process should make one and clone it.
@@ -98,9 +98,9 @@ impl Jobserver {
     ///
     /// # Errors
     ///
-    /// If each jobserver that is named does not exist, was not passed on (a make recipe without `+`),
-    /// or is no pipe or fifo, what is wrong with the first; a device may stand for a fifo if it can be
-    /// waited for. Nothing has been read, written or changed then.
+    /// If none of the named jobservers can be used: it does not exist, was not passed on (a make recipe
+    /// without `+`), or is no pipe or fifo (or device that can be waited for). The error describes the
+    /// first. Nothing has been read, written or changed.
     pub fn from_env() -> Result<Option<Jobserver>, JobserverError> {
         let mut mentions = environment::find(|name| std::env::var_os(name)).into_iter();
         let Some(first) = mentions.next() else { return Ok(None) };
@@ -164,14 +164,14 @@ impl Jobserver {
         Self::over(Source::local(limit))
     }
 
-    /// Uses a connection that the program has already.
+    /// Uses a connection that the program has already, by the crate `jobserver` 0.1.
     ///
     /// The client is left as it is: the jobserver is opened a second time, for the pools. The own
     /// slot is the pools' then; a program that runs jobs of its own beside them needs a token for
     /// each.
     ///
     /// Where it cannot be opened again (systems other than Linux, with a jobserver that is no
-    /// fifo), tokens are had by waiting only, and those held when the process ends are lost.
+    /// fifo), tokens can only be waited for, and those held when the process ends are lost.
     pub fn from_client(client: jobserver::Client) -> Jobserver {
         Self::over(Source::client(client))
     }
@@ -205,6 +205,7 @@ impl Jobserver {
     /// # Panics
     ///
     /// In a child made by `fork`: the jobserver is its parent's.
+    #[track_caller]
     pub fn acquire(&self) -> Token {
         if let Some(token) = self.try_acquire() {
             return token;
@@ -214,12 +215,13 @@ impl Jobserver {
 
     /// A token, if one is to be had without waiting.
     ///
-    /// Off Linux, `None` where the system has tokens had by waiting only: on Windows, and with
-    /// inherited descriptors that it does not let be opened again.
+    /// Off Linux, `None` where tokens can only be waited for: on Windows, and with inherited descriptors,
+    /// which such a system does not let be opened again.
     ///
     /// # Panics
     ///
     /// As [`acquire`](Jobserver::acquire).
+    #[track_caller]
     pub fn try_acquire(&self) -> Option<Token> {
         self.ledger.home().insist();
         let fund = self.ledger.try_take_token()?;
@@ -242,6 +244,12 @@ impl Jobserver {
 
     /// Passes the jobserver on to a child process by `MAKEFLAGS` and `MFLAGS` too, as make
     /// understands it.
+    ///
+    /// ```
+    /// let mut make = std::process::Command::new("make");
+    /// rayon_jobserver::Jobserver::new(3).configure_make(&mut make)?;
+    /// # Ok::<(), rayon_jobserver::JobserverError>(())
+    /// ```
     ///
     /// # Errors
     ///

@@ -41,7 +41,8 @@ fn check_end(raw: RawFd, wrong: OFlags, purpose: &str) -> Result<Stat, Cause> {
     let (stat, access) = match inspected {
         Ok(inspected) => inspected,
         Err(Errno::BADF) => {
-            let hint = "make passes it on only if the recipe's line has a `+`";
+            let hint = "what started this process has closed it: make does unless the recipe's line has a \
+                        `+`, and a program with rayon-jobserver unless it calls `configure`";
             return Err(Cause::Text(format!("{what} is not open ({hint})")));
         }
         Err(errno) => return Err(Cause::Io(format!("inspect {what}"), errno.into())),
@@ -51,7 +52,11 @@ fn check_end(raw: RawFd, wrong: OFlags, purpose: &str) -> Result<Stat, Cause> {
             Err(Cause::Text(format!("{what} cannot be {purpose}")))
         }
         FileType::Fifo => Ok(stat),
-        other => Err(refusal(&what, other)),
+        other => {
+            let hint = "the number may have been used again: make passes its own on only if the recipe's \
+                        line has a `+`";
+            Err(Cause::Text(format!("{} ({hint})", refusal(&what, other))))
+        }
     }
 }
 
@@ -83,7 +88,7 @@ fn check_named(path: &Path, stat: &Stat) -> Result<(), Cause> {
         FileType::Fifo | FileType::CharacterDevice => Ok(()),
         // make opens what it is given by this name, so that none can be its jobserver.
         FileType::Socket => Err(Cause::Text(format!("{path:?} is a socket and cannot be opened"))),
-        other => Err(refusal(&format_args!("{path:?}"), other)),
+        other => Err(Cause::Text(refusal(&format_args!("{path:?}"), other))),
     }
 }
 
@@ -109,7 +114,7 @@ fn same_file(one: &Stat, other: &Stat) -> bool {
     (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
 }
 
-fn refusal(what: &impl Display, kind: FileType) -> Cause {
+fn refusal(what: &impl Display, kind: FileType) -> String {
     let kind = match kind {
         FileType::RegularFile => "a regular file",
         FileType::Directory => "a directory",
@@ -117,7 +122,7 @@ fn refusal(what: &impl Display, kind: FileType) -> Cause {
         FileType::CharacterDevice | FileType::BlockDevice => "a device",
         _ => "no pipe",
     };
-    Cause::Text(format!("{what} is {kind} and cannot hold tokens"))
+    format!("{what} is {kind} and cannot hold tokens")
 }
 
 /// Opens what a descriptor refers to, as a description of our own.

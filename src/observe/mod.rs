@@ -21,11 +21,11 @@ pub struct Stats {
     pub peak: usize,
     /// How often a worker was admitted.
     pub admissions: u64,
-    /// How often an idle worker was parked and what funded it given up.
+    /// How often an idle worker was parked and its token (or own slot) given back.
     pub retirements: u64,
-    /// How often an idle worker was parked and what funded it handed to another.
+    /// How often an idle worker was parked and its token (or own slot) handed to another worker.
     pub handovers: u64,
-    /// How often a parked worker was let look at its own queues.
+    /// How often a parked worker was allowed to look at its own queues.
     pub turns: u64,
     /// How often a token was offered to others although all workers were busy.
     pub offers: u64,
@@ -33,7 +33,7 @@ pub struct Stats {
     pub probes: u64,
     /// How often an added worker found nothing to do.
     pub failed_trials: u64,
-    /// How often a worker gave up what funded it to block.
+    /// How often a worker gave its token (or own slot) up to block.
     pub absences: u64,
     /// How often a worker was seen to block in a job; what funded it, if anything did, was lent to
     /// another.
