@@ -14,8 +14,8 @@ thread_local! {
     /// Where this worker's stack began when it started; 0 on a thread that is no worker of ours.
     static BASE: Cell<usize> = const { Cell::new(0) };
 
-    /// Where this worker took its last probe.
-    static LAST: Cell<Option<usize>> = const { Cell::new(None) };
+    /// Where on its stack this thread took its last probe, and whether that was elsewhere than the one before.
+    static LAST: Cell<(usize, bool)> = const { Cell::new((0, false)) };
 
     /// How many calls this worker has come to.
     static CALLS: Cell<u64> = const { Cell::new(0) };
@@ -61,6 +61,8 @@ pub(crate) fn post(pool: Option<&ThreadPool>, attendant: Arc<dyn Attendant>, err
         Errand::Probe => {
             let probe = move || {
                 let mark = 0_u8;
+                let here = (&raw const mark).addr();
+                LAST.set((here, LAST.get().0 != here));
                 attendant.probe_taken(depth_of((&raw const mark).addr()));
             };
             match pool {
@@ -102,10 +104,10 @@ pub(crate) fn is_nested(errand: Errand, depth: Option<usize>) -> bool {
     !matches!((depth, top), (Some(depth), Some(top)) if depth <= top)
 }
 
-/// Whether the current worker took its last probe elsewhere than at this depth: then it has come to wait since, or
-/// a wait has ended.
-pub(crate) fn moved(depth: Option<usize>) -> bool {
-    LAST.replace(depth) != depth
+/// Whether the current worker took the probe before the present one elsewhere on its stack: then it has come to
+/// wait since, or a wait has ended.
+pub(crate) fn moved() -> bool {
+    LAST.get().1
 }
 
 /// The depths at which a worker comes to errands in its main loop.

@@ -127,6 +127,10 @@ impl Policy {
         if worked || moved || !nested {
             self.roster.progressed(worker);
         }
+        if moved {
+            // More has happened since than that the fund came back: somebody ran whom it was for.
+            self.came_back = false;
+        }
         // At top level nothing tells what an idle worker has done meanwhile.
         if worked || moved || (!nested && !self.release.goes_on()) {
             self.roster.stir();

@@ -17,9 +17,10 @@ impl Policy {
             if !std::mem::take(&mut self.made_way) {
                 self.touch(now);
             } else if self.anchored {
-                // A call nobody announced may have come meanwhile.
+                // A call nobody announced may have come meanwhile. Whoever was due before, by something that did
+                // happen, stays so.
+                self.came_back |= !self.roster.any_stale(self.epoch);
                 self.epoch += 1;
-                self.came_back = true;
             }
             self.looks.pause = self.knobs.look.0;
             self.pressing = false;
@@ -67,7 +68,8 @@ impl Policy {
         if self.admitted == 0 {
             self.phase = Phase::Dormant;
             self.growth.forget();
-            self.sweep.announced = false;
+            // Of a pool that makes way, what was announced is still to be run.
+            self.sweep.announced &= self.floor() > 0;
             self.sweep.rotate = false;
             self.looks.probe_at = None;
             self.looks.at = None;

@@ -81,3 +81,36 @@ fn whoever_slept_like_a_job_is_asked_in_vain_once_nobody_wants_tokens() {
         assert_eq!(taken.0, verdict);
     }
 }
+
+/// Once its part of a broadcast was over, the others waited for theirs for fifty times as long as after any
+/// other activity.
+#[test]
+fn a_wait_that_ends_when_the_fund_has_come_back_is_activity() {
+    let mut story = Story::new(4, true, 1);
+    let sweep = story.policy.knobs.sweep;
+    let probe = |story: &mut Story, market, nested, moved| {
+        if story.policy.probes == 0 {
+            story.tell(|policy, now, out| policy.post(now, 1, out));
+        }
+        let judged = Judged::Quiet;
+        let sighting = Sighting { worker: 0, nested, moved, judged, late: false };
+        story.tell(|policy, now, out| policy.taken(now, market, sighting, out))
+    };
+    // It runs its copy, which calls another pool that has nothing to run on.
+    assert_eq!(probe(&mut story, STARVING, true, true).0, Verdict::Park);
+    assert_eq!((story.policy.admitted(), story.funds), (0, 1));
+    story.now += MILLISECOND;
+    let ((), orders) = story.tell(|_, _, out| out.take += 1);
+    assert_eq!(woken(&orders), [(0, Wake::Work)]);
+    story.resumed();
+    let back = story.now;
+    let mut moved = true;
+    loop {
+        let orders = probe(&mut story, DRY, true, std::mem::take(&mut moved)).1;
+        if woken(&orders).iter().any(|&(_, why)| why == Wake::Turn) {
+            break;
+        }
+        story.now += MILLISECOND / 4;
+        assert!(story.now <= back + 5 * sweep, "the parked workers' copies lie there");
+    }
+}
