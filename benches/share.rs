@@ -3,7 +3,7 @@
 //!
 //! `cargo bench --bench share -- [--quick] [--record FOLDER] [FILTER...]` starts copies of itself that
 //! always have work for more workers than there are tokens; their leaves sleep in place of cores that
-//! the machine lacks. A filter is for `equals`, `late` or `waiting`.
+//! the machine lacks. A filter is for `equals`, `late`, `waiting` or `long`.
 
 #[path = "common/args.rs"]
 mod args;
@@ -42,6 +42,9 @@ const BIN: Duration = Duration::from_millis(100);
 /// Set in a copy, to how many bins it is to work for.
 const BINS: &str = "SHARE_BINS";
 
+/// Set in a copy that has all its work in a single parallel iterator.
+const LONG: &str = "SHARE_LONG";
+
 fn main() -> Result<(), Box<dyn Error>> {
     if let Ok(bins) = std::env::var(BINS) {
         return copy(bins.parse()?);
@@ -58,7 +61,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         late(&mut figures, bins)?;
     }
     if options.wants("waiting") {
-        waiting(&mut figures, bins)?;
+        waiting(&mut figures, bins, "a busy pool", false)?;
+    }
+    if options.wants("long") {
+        waiting(&mut figures, bins, "one long call", true)?;
     }
     Ok(figures.record(&options)?)
 }
@@ -73,13 +79,14 @@ fn copy(bins: usize) -> Result<(), Box<dyn Error>> {
     let pool = builder.detect_blocking(None).build()?;
     let begin = Instant::now();
     let mut done = 0;
+    let run =
+        |leaves: usize| (0..leaves).into_par_iter().with_max_len(1).map(|_| virtual_core()).count();
     pool.install(|| {
         while begin.elapsed() < BIN * bins as u32 {
             // As much work as all workers have in a quarter of a bin: a bin ends with a round.
-            let leaves = 2 * TOKENS * 25;
-            let count =
-                || (0..leaves).into_par_iter().with_max_len(1).map(|_| virtual_core()).count();
-            done += count();
+            let round = 2 * TOKENS * 25;
+            let long = std::env::var_os(LONG).is_some();
+            done += run(if long { (TOKENS + 1) * 100 * bins } else { round });
             println!("{} {done}", begin.elapsed().as_millis());
         }
     });
@@ -87,8 +94,15 @@ fn copy(bins: usize) -> Result<(), Box<dyn Error>> {
 }
 
 fn start(jobserver: &Jobserver, bins: usize) -> Result<Child, Box<dyn Error>> {
+    start_as(jobserver, bins, false)
+}
+
+fn start_as(jobserver: &Jobserver, bins: usize, long: bool) -> Result<Child, Box<dyn Error>> {
     let mut command = Command::new(std::env::current_exe()?);
     command.env(BINS, bins.to_string()).stdout(Stdio::piped());
+    if long {
+        command.env(LONG, "");
+    }
     jobserver.configure(&mut command)?;
     Ok(command.spawn()?)
 }
@@ -169,10 +183,15 @@ fn overhead(early: &[(u64, u64)], alone: u64) -> f64 {
 }
 
 /// Somebody who starts jobs one by one, as make does, beside a copy that would use every token.
-fn waiting(figures: &mut Figures, bins: usize) -> Result<(), Box<dyn Error>> {
+fn waiting(
+    figures: &mut Figures,
+    bins: usize,
+    beside: &str,
+    long: bool,
+) -> Result<(), Box<dyn Error>> {
     let client = jobserver::Client::new(TOKENS)?;
     let jobserver = Jobserver::from_client(client.clone());
-    let mut child = start(&jobserver, bins)?;
+    let mut child = start_as(&jobserver, bins, long)?;
     let reader =
         thread::spawn(move || read(&mut child).map(drop).map_err(|error| error.to_string()));
     let begin = Instant::now();
@@ -188,8 +207,9 @@ fn waiting(figures: &mut Figures, bins: usize) -> Result<(), Box<dyn Error>> {
     }
     reader.join().expect("reading does not panic")?;
     let times = Times::of(times);
-    figures.keep("one token beside a busy pool", times.millis());
-    figures.note("one token beside a busy pool: median", times.median(), "ms", ..);
-    figures.note("one token beside a busy pool: worst", times.worst(), "ms", ..=500.0);
+    let figure = format!("one token beside {beside}");
+    figures.keep(&figure, times.millis());
+    figures.note(format!("{figure}: median"), times.median(), "ms", ..);
+    figures.note(format!("{figure}: worst"), times.worst(), "ms", ..=500.0);
     Ok(())
 }

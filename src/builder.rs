@@ -241,6 +241,10 @@ impl<S> ThreadPoolBuilder<S> {
     /// token that is not taken within 2 ms is fetched back. So busy processes come to like shares, and
     /// make can start a recipe beside a pool that is busy for minutes.
     ///
+    /// A worker can be asked for its token when its own queue is empty: between two sections, or when the
+    /// share of a call that it has stolen is done. Within one long parallel iterator or tree of joins that
+    /// may be seconds later, or not before its end.
+    ///
     /// `false` is for programs that must keep what they have as long as they have work for it.
     ///
     /// ```

@@ -36,8 +36,8 @@
 //! # Limits
 //!
 //! - **Busy workers are not stopped.** A token goes back when a worker has run out of work. A process
-//!   that is busy throughout offers one now and then, between two of its jobs: see
-//!   [`fair_share`].
+//!   that is busy throughout offers one now and then, when a worker's own queue is empty: between two
+//!   sections, but within one long call perhaps only at its end: see [`fair_share`].
 //! - **Blocked workers** give their tokens up only where they say so by [`blocking`] or [`Monitor`], or
 //!   where the kernel tells (Linux), after 10 ms, or up to 0.1 s later in a pool that has long only
 //!   computed. In the second case they run on when they wake, beyond the budget, until the pool can pay
