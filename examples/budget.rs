@@ -147,7 +147,8 @@ fn start_copy(
 impl Options {
     /// Workers of each process: unless told otherwise, as many as it could ever have funds for.
     fn width(&self) -> usize {
-        self.workers.unwrap_or(self.tokens + 1)
+        // None at all means as many as there may be, as in rayon.
+        self.workers.filter(|&workers| workers > 0).unwrap_or(self.tokens + 1)
     }
 }
 

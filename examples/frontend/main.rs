@@ -45,7 +45,8 @@ fn run() -> Result<(), Box<dyn Error>> {
         println!("{USAGE}");
         return Ok(());
     };
-    let workspace = Workspace::of(&options.lock_file)?;
+    let workspace = Workspace::of(&options.lock_file)
+        .map_err(|error| format!("{}: {error}", options.lock_file.display()))?;
 
     let jobserver = options.tokens.map_or_else(Jobserver::inherited, Jobserver::new);
     if let Some(warning) = jobserver.warning() {

@@ -87,7 +87,8 @@ impl Jobserver {
     /// descriptors were closed on the way.
     /// `None` means that there is none, or that it is switched off for this process. An explicit
     /// `-j1` without a jobserver is a budget of no tokens: the own slot alone. Every call makes a
-    /// connection of its own, with an own slot of its own; a process should make one and clone it.
+    /// connection of its own, with an own slot of its own; a process should make one and clone it. One that is
+    /// dropped while it waits for a token keeps its thread and descriptors until a token has come and gone back.
     ///
     /// Inherited descriptors are closed in all children from now on, those that other code starts
     /// included, unless they are passed on by [`configure`](Jobserver::configure): a child that
