@@ -28,7 +28,7 @@ pub(crate) const ALL: [Elsewhere; 8] = [
     Elsewhere {
         bench: "processes",
         arguments: &["2 processes unlike, 12", "4 processes alike, 12"],
-        rounds: 2,
+        rounds: 1,
         // Somebody else always wants what one has, and serial phases are long.
         knobs: &["tau", "patience_within", "canary", "window", "backoff_longest", "look_longest"],
         figures: &[""],
@@ -36,7 +36,7 @@ pub(crate) const ALL: [Elsewhere; 8] = [
     Elsewhere {
         bench: "share",
         arguments: &["equals", "--quick"],
-        rounds: 2,
+        rounds: 1,
         knobs: &["term", "pause_least", "offer"],
         figures: &["worst"],
     },
@@ -51,21 +51,21 @@ pub(crate) const ALL: [Elsewhere; 8] = [
     Elsewhere {
         bench: "latency",
         arguments: &["back", "--quick"],
-        rounds: 3,
+        rounds: 2,
         knobs: &["patience_without", "hold", "canary"],
         figures: &["waits: median"],
     },
     Elsewhere {
         bench: "latency",
         arguments: &["growth", "--quick"],
-        rounds: 3,
+        rounds: 2,
         knobs: &["tau", "look_first", "look_longest"],
         figures: &["owned pool: from a token's release to a job on it: median"],
     },
     Elsewhere {
         bench: "latency",
         arguments: &["broadcast", "--quick"],
-        rounds: 3,
+        rounds: 2,
         // Only the last of its pauses is as long as it takes until the beat is at its longest.
         knobs: &["beat_longest", "sweep", "settle"],
         figures: &["median", "worst"],

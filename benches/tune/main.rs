@@ -54,7 +54,7 @@ use settle::settle;
 use stats::Quartiles;
 use work::{Scene, Work};
 
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 4;
 const QUICK_ROUNDS: usize = 1;
 
 /// Rows that most constants matter to: parts of their names, and their shapes.
