@@ -17,7 +17,7 @@ mod queue;
 #[cfg(unix)]
 mod room;
 mod source;
-#[cfg(all(test, unix))]
+#[cfg(all(test, target_os = "linux"))]
 mod tests;
 mod token;
 

@@ -3,16 +3,16 @@
 //! The ends of real processes: this program starts itself again, with a `main` of its own, under a
 //! referee. So it has no test harness but one that is called.
 
-#![cfg_attr(not(unix), allow(unused))]
+#![cfg_attr(not(target_os = "linux"), allow(unused))]
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod program;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod referee;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod tests;
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {
     if let Some(ending) = program::Ending::told() {
         return program::run(ending);
@@ -29,5 +29,5 @@ fn main() -> std::process::ExitCode {
     libtest_mimic::run(&arguments, ends.collect()).exit_code()
 }
 
-#[cfg(not(unix))]
+#[cfg(not(target_os = "linux"))]
 fn main() {}
