@@ -14,8 +14,8 @@ thread_local! {
     /// Where this worker's stack began when it started; 0 on a thread that is no worker of ours.
     static BASE: Cell<usize> = const { Cell::new(0) };
 
-    /// Where on its stack this thread took its last probe, and whether that was elsewhere than the one before.
-    static LAST: Cell<(usize, bool)> = const { Cell::new((0, false)) };
+    /// Where on its stack this thread took its last probe.
+    static LAST: Cell<usize> = const { Cell::new(0) };
 
     /// How many calls this worker has come to.
     static CALLS: Cell<u64> = const { Cell::new(0) };
@@ -24,7 +24,9 @@ thread_local! {
 /// Somebody to be told of workers that start, and of those that come to jobs of ours.
 pub(crate) trait Attendant: Send + Sync {
     fn worker_started(self: Arc<Self>, index: usize);
-    fn probe_taken(&self, depth: Option<usize>);
+    /// `moved`: elsewhere on its stack than the probe before. Then the worker has come to wait since, or a wait has
+    /// ended.
+    fn probe_taken(&self, depth: Option<usize>, moved: bool);
     fn called(&self, depth: Option<usize>);
 }
 
@@ -62,8 +64,7 @@ pub(crate) fn post(pool: Option<&ThreadPool>, attendant: Arc<dyn Attendant>, err
             let probe = move || {
                 let mark = 0_u8;
                 let here = (&raw const mark).addr();
-                LAST.set((here, LAST.get().0 != here));
-                attendant.probe_taken(depth_of((&raw const mark).addr()));
+                attendant.probe_taken(depth_of(here), LAST.replace(here) != here);
             };
             match pool {
                 Some(pool) => pool.spawn(probe),
@@ -104,12 +105,6 @@ pub(crate) fn is_nested(errand: Errand, depth: Option<usize>) -> bool {
     !matches!((depth, top), (Some(depth), Some(top)) if depth <= top)
 }
 
-/// Whether the current worker took the probe before the present one elsewhere on its stack: then it has come to
-/// wait since, or a wait has ended.
-pub(crate) fn moved() -> bool {
-    LAST.get().1
-}
-
 /// The depths at which a worker comes to errands in its main loop.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TopLevel {
@@ -134,7 +129,7 @@ fn measure() -> Option<TopLevel> {
     }
     impl Attendant for Surveyor {
         fn worker_started(self: Arc<Self>, _: usize) {}
-        fn probe_taken(&self, depth: Option<usize>) {
+        fn probe_taken(&self, depth: Option<usize>, _moved: bool) {
             self.note(depth);
         }
         fn called(&self, depth: Option<usize>) {
@@ -166,7 +161,7 @@ mod tests {
 
     impl Attendant for Note {
         fn worker_started(self: Arc<Self>, _: usize) {}
-        fn probe_taken(&self, depth: Option<usize>) {
+        fn probe_taken(&self, depth: Option<usize>, _moved: bool) {
             self.note(Errand::Probe, depth);
         }
         fn called(&self, depth: Option<usize>) {

@@ -303,7 +303,7 @@ impl Attendant for Governor {
         }
     }
 
-    fn probe_taken(&self, depth: Option<usize>) {
+    fn probe_taken(&self, depth: Option<usize>, moved: bool) {
         if !self.home.is_here() {
             // The copy of a worker in a forked child, which has come to the copy of an errand.
             return;
@@ -313,7 +313,6 @@ impl Attendant for Governor {
         let lain = now.saturating_sub(self.posted.load(Ordering::Relaxed));
         let (judged, late) = seat.judge_self(now, self.seats.len(), lain);
         let nested = depth::is_nested(Errand::Probe, depth);
-        let moved = depth::moved();
         let sighting = Sighting { worker, nested, moved, judged, late };
         let verdict = self
             .step(|policy, now, purse, orders| policy.taken(now, purse.market(), sighting, orders));

@@ -189,18 +189,19 @@ fn a_child_forked_on_a_worker_comes_to_copies_of_a_broadcast() {
                         }
                     });
                 }
-                for _ in 0..FORKS / 5 {
-                    let well = pool.install(|| {
+                let forks_well = |_| {
+                    pool.install(|| {
                         pool.spawn_broadcast(|_| ());
                         in_child(|| {
                             let builder = ThreadPoolBuilder::new().num_threads(2);
                             let own = builder.jobserver(Jobserver::new(1)).build();
                             own.expect("two workers").install(|| ());
                         })
-                    });
-                    assert!(well, "see above");
-                }
+                    })
+                };
+                let well = (0..FORKS / 5).all(forks_well);
                 over.store(true, Ordering::Relaxed);
+                assert!(well, "see above");
             });
         });
     });
