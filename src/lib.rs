@@ -62,9 +62,11 @@
 //!   its parent's: it gives no token back, and calls to the parent's pools and jobserver panic, as
 //!   each says, where they could only hang. rayon's own functions, such as `rayon::join`, do hang in
 //!   it if its parent has used the global pool, as they do with stock rayon. A child may build pools
-//!   on a jobserver that it has connected to itself, and should call them on a thread that was no worker
-//!   at the `fork`: one that was waits by its parent's locks in rayon, which somebody may have held. A child made without the C library's `fork`, by
-//!   the bare system call, is not noticed but for giving nothing back when it exits.
+//!   on a jobserver that it has connected to itself, and should call them on a thread that was no
+//!   worker at the `fork`. One that was looks, while it waits, into its parent's queue of injected
+//!   jobs, and waits for ever for whoever was writing there, as with stock rayon. A child made without
+//!   the C library's `fork`, by the bare system call, is not noticed but for giving nothing back when
+//!   it exits.
 //! - **Platforms**: only Linux is tested. The code for others has not been run.
 //!
 //! # What differs from rayon
