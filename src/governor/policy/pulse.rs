@@ -4,6 +4,7 @@
 //! a call for its end would give a token back every time, and begin the next wide one without it. To
 //! look at the clocks of the workers wakes none of them, as a probe would.
 
+use super::watch::SEARCH;
 use super::{Nanos, Orders, Phase, Policy, earlier};
 use crate::jobserver::Market;
 
@@ -38,6 +39,10 @@ pub(super) struct Pulse {
     beats: bool,
     /// They have been seen since the pool last ran on our account.
     seen: bool,
+    /// None of them had run at some look since then.
+    settled: bool,
+    /// What the busiest has run since then, all looks together.
+    searched: Nanos,
     /// When they were looked at, and when they are next.
     felt_at: Nanos,
     at: Nanos,
@@ -118,6 +123,8 @@ impl Policy {
     /// Looks at the workers from now on, once those that ran on our account are asleep again.
     pub(super) fn rest(&mut self, now: Nanos) {
         self.pulse.seen = false;
+        self.pulse.settled = false;
+        self.pulse.searched = 0;
         self.pulse.at = now + self.knobs.settle;
     }
 
@@ -191,7 +198,13 @@ impl Policy {
         if active > 0 && USED * idlest >= elapsed {
             self.pulse.used_at = now;
         }
-        let wide = beats && active > 1 && 2 * active >= self.sample().count();
+        // Whoever runs on from a probe of ours may be on its way to sleep. Taken for wide phases, idle pools of 9
+        // workers (unoptimised, beside a thread that polled) kept their tokens for minutes, for each sweep showed two
+        // that ran.
+        self.pulse.searched += most;
+        let told = self.pulse.settled || self.pulse.searched > SEARCH;
+        self.pulse.settled |= active == 0;
+        let wide = told && beats && active > 1 && 2 * active >= self.sample().count();
         if wide {
             self.pulse.wide_at = Some(now);
         }

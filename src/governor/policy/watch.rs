@@ -22,7 +22,7 @@ struct Seen {
 /// Whoever has run for longer since a probe is in a job, and not on its way to sleep. That way takes a worker
 /// little of a core but, where all cores are wanted, tens of milliseconds: rayon looks through all queues 33
 /// times and yields after each.
-const SEARCH: Nanos = 500_000;
+pub(super) const SEARCH: Nanos = 500_000;
 
 impl Watch {
     /// Forgets what was seen: the worker is about to run on our account.

@@ -78,6 +78,39 @@ fn workers_that_merely_stir_after_a_call_do_not_keep_tokens_that_nobody_wants() 
     assert!(hold <= kept && kept < hold + MILLISECOND, "{kept} ns");
 }
 
+/// How long tokens are kept that nobody wants, where the pool has its workers run every 4 ms, as sweeps do, and two
+/// looks after that find most of them running, for so long.
+fn kept_beside_sweeps(ran: Nanos) -> Nanos {
+    let mut story = serial();
+    let (begin, most) = (story.now, 2 * Knobs::default().hold);
+    let (mut swept, mut looks) = (begin, 0);
+    while story.now <= begin + most {
+        story.now = story.policy.deadline().expect("tokens are idle").max(story.now);
+        let now = story.now;
+        if now >= swept + 4 * MILLISECOND {
+            story.policy.rest(now);
+            (swept, looks) = (now, 0);
+        } else if story.policy.feels(now) {
+            looks += 1;
+            let active = if looks <= 3 { 6 } else { 0 };
+            let all = (0..active).fold(Felt::default(), |felt, _| felt.and(ran));
+            story.policy.felt(now, Some(all.and(0)));
+        }
+        if story.after(0, PLENTY).posts > 0 {
+            break;
+        }
+    }
+    story.now - begin
+}
+
+#[test]
+fn workers_on_their_way_to_sleep_do_not_keep_tokens_that_nobody_wants() {
+    let hold = Knobs::default().hold;
+    let searching = kept_beside_sweeps(200_000);
+    assert!(hold <= searching && searching < hold + 5 * MILLISECOND, "{searching} ns");
+    assert!(kept_beside_sweeps(300_000) >= 2 * hold, "for longer than a search: those are jobs");
+}
+
 /// The pauses between the looks at workers, of which each runs for `part` of the time.
 fn pauses(story: &mut Story, part: Nanos) -> Vec<Nanos> {
     let mut pauses = Vec::new();
