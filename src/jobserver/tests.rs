@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::process::Command;
@@ -220,6 +220,7 @@ fn a_connection_that_fails_is_reported_and_work_goes_on() {
 #[test]
 fn a_hosts_client_is_left_as_it_is_and_shared_exactly() {
     let client = jobserver::Client::new(3).expect("a pipe");
+    let before = flags_of(&client);
     let jobserver = Jobserver::from_client(client.clone());
     let pools = [(); 2].map(|()| {
         let builder = ThreadPoolBuilder::new().num_threads(8).jobserver(jobserver.clone());
@@ -233,6 +234,20 @@ fn a_hosts_client_is_left_as_it_is_and_shared_exactly() {
     drop(pools);
     eventually(|| client.available().expect("a pipe") == 3);
     assert_eq!(jobserver.held(), 0);
+    assert_eq!(flags_of(&client), before, "others share them");
+}
+
+/// The status flags of both ends of a client's pipe.
+fn flags_of(client: &jobserver::Client) -> Vec<OFlags> {
+    let mut child = Command::new("true");
+    client.configure(&mut child);
+    let (_, told) = child.get_envs().find(|(name, _)| *name == "CARGO_MAKEFLAGS").expect("it is");
+    let told = told.and_then(|told| told.to_str()).expect("set, to plain text");
+    let (_, ends) = told.split_once("--jobserver-auth=").expect("in today's way");
+    let ends = ends.split([',', ' ']).take(2).map(|end| end.parse().expect("a descriptor"));
+    // SAFETY: both ends are open as long as the client lives.
+    let ends = ends.map(|end| unsafe { BorrowedFd::borrow_raw(end) });
+    ends.map(|end| rustix::fs::fcntl_getfl(end).expect("it is open")).collect()
 }
 
 /// Once children were passed whatever the program had opened under those numbers meanwhile.
