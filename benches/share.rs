@@ -3,7 +3,7 @@
 //!
 //! `cargo bench --bench share -- [--quick] [--record FOLDER] [FILTER...]` starts copies of itself that
 //! always have work for more workers than there are tokens; their leaves sleep in place of cores that
-//! the machine lacks. A filter is for `equals`, `late`, `waiting` or `long`.
+//! the machine lacks. A filter is for `equals`, `late`, `waiting`, `long` or `yielding`.
 
 #[path = "common/args.rs"]
 mod args;
@@ -31,7 +31,7 @@ use std::time::{Duration, Instant};
 use args::Options;
 use figures::Figures;
 use rayon::prelude::*;
-use rayon_jobserver::{Jobserver, ThreadPoolBuilder};
+use rayon_jobserver::{Jobserver, ThreadPoolBuilder, yield_token};
 use stats::Quartiles;
 use times::Times;
 
@@ -44,6 +44,9 @@ const BINS: &str = "SHARE_BINS";
 
 /// Set in a copy that has all its work in a single parallel iterator.
 const LONG: &str = "SHARE_LONG";
+
+/// Set in a copy whose leaves let others have their token, if it is time for that.
+const YIELDING: &str = "SHARE_YIELDING";
 
 fn main() -> Result<(), Box<dyn Error>> {
     if let Ok(bins) = std::env::var(BINS) {
@@ -61,10 +64,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         late(&mut figures, bins)?;
     }
     if options.wants("waiting") {
-        waiting(&mut figures, bins, "a busy pool", false)?;
+        waiting(&mut figures, bins, "a busy pool", &[])?;
     }
     if options.wants("long") {
-        waiting(&mut figures, bins, "one long call", true)?;
+        waiting(&mut figures, bins, "one long call", &[LONG])?;
+    }
+    if options.wants("yielding") {
+        waiting(&mut figures, bins, "one long call that yields", &[LONG, YIELDING])?;
     }
     Ok(figures.record(&options)?)
 }
@@ -79,8 +85,14 @@ fn copy(bins: usize) -> Result<(), Box<dyn Error>> {
     let pool = builder.detect_blocking(None).build()?;
     let begin = Instant::now();
     let mut done = 0;
-    let run =
-        |leaves: usize| (0..leaves).into_par_iter().with_max_len(1).map(|_| virtual_core()).count();
+    let yields = std::env::var_os(YIELDING).is_some();
+    let leaf = |_| {
+        virtual_core();
+        if yields {
+            yield_token();
+        }
+    };
+    let run = |leaves: usize| (0..leaves).into_par_iter().with_max_len(1).map(leaf).count();
     pool.install(|| {
         while begin.elapsed() < BIN * bins as u32 {
             // As much work as all workers have in a quarter of a bin: a bin ends with a round.
@@ -94,15 +106,14 @@ fn copy(bins: usize) -> Result<(), Box<dyn Error>> {
 }
 
 fn start(jobserver: &Jobserver, bins: usize) -> Result<Child, Box<dyn Error>> {
-    start_as(jobserver, bins, false)
+    start_as(jobserver, bins, &[])
 }
 
-fn start_as(jobserver: &Jobserver, bins: usize, long: bool) -> Result<Child, Box<dyn Error>> {
+/// A copy with these variables set.
+fn start_as(jobserver: &Jobserver, bins: usize, how: &[&str]) -> Result<Child, Box<dyn Error>> {
     let mut command = Command::new(std::env::current_exe()?);
     command.env(BINS, bins.to_string()).stdout(Stdio::piped());
-    if long {
-        command.env(LONG, "");
-    }
+    command.envs(how.iter().map(|variable| (variable, "")));
     jobserver.configure(&mut command)?;
     Ok(command.spawn()?)
 }
@@ -187,11 +198,11 @@ fn waiting(
     figures: &mut Figures,
     bins: usize,
     beside: &str,
-    long: bool,
+    how: &[&str],
 ) -> Result<(), Box<dyn Error>> {
     let client = jobserver::Client::new(TOKENS)?;
     let jobserver = Jobserver::from_client(client.clone());
-    let mut child = start_as(&jobserver, bins, long)?;
+    let mut child = start_as(&jobserver, bins, how)?;
     let reader =
         thread::spawn(move || read(&mut child).map(drop).map_err(|error| error.to_string()));
     let begin = Instant::now();

@@ -1,22 +1,32 @@
 //! Giving a fund up around something that blocks.
 
 use std::cell::{Cell, RefCell};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use crate::governor::Governor;
 use crate::jobserver::Resigned;
 use crate::session::Loan;
 
+/// Where a worker belongs.
+struct Place {
+    governor: Weak<Governor>,
+    worker: usize,
+    /// The pool's workers have been called to offer a token.
+    calling: Arc<AtomicBool>,
+}
+
 thread_local! {
-    /// The pool that this thread is a worker of, and its number there.
-    static HOME: RefCell<Option<(Weak<Governor>, usize)>> = const { RefCell::new(None) };
+    /// The pool that this thread is a worker of.
+    static HOME: RefCell<Option<Place>> = const { RefCell::new(None) };
     /// How many calls of [`blocking`] this thread is in.
     static DEPTH: Cell<usize> = const { Cell::new(0) };
 }
 
 /// Notes that this thread is a worker, which may run jobs from now on.
-pub(crate) fn settle(governor: Weak<Governor>, worker: usize) {
-    HOME.set(Some((governor, worker)));
+pub(crate) fn settle(governor: &Arc<Governor>, worker: usize) {
+    let calling = governor.calling();
+    HOME.set(Some(Place { governor: Arc::downgrade(governor), worker, calling }));
 }
 
 /// Runs `op`, which waits for something other than a job, while another worker uses this one's token.
@@ -94,7 +104,14 @@ impl Drop for Absence {
 /// The pool of the current thread, if it has one and is not the copy of a worker in a forked child.
 fn home() -> Option<(Arc<Governor>, usize)> {
     // While the thread ends, it is no worker any more.
-    let (governor, worker) = HOME.try_with(|home| home.borrow().clone()).ok()??;
-    let governor = governor.upgrade().filter(|governor| governor.home().is_here())?;
-    Some((governor, worker))
+    let here = |place: &Place| Some((place.governor.upgrade()?, place.worker));
+    let home = HOME.try_with(|home| home.borrow().as_ref().and_then(here)).ok()??;
+    Some(home).filter(|(governor, _)| governor.home().is_here())
+}
+
+/// The same, if the pool's workers have been called to offer a token: where they have not, nothing is touched that
+/// other threads write to.
+pub(crate) fn home_that_calls() -> Option<(Arc<Governor>, usize)> {
+    let calls = |place: &Place| place.calling.load(Ordering::Relaxed);
+    HOME.try_with(|home| home.borrow().as_ref().is_some_and(calls)).ok()?.then(home)?
 }

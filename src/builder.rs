@@ -243,7 +243,8 @@ impl<S> ThreadPoolBuilder<S> {
     ///
     /// A worker can be asked for its token when its own queue is empty: between two sections, or when the
     /// share of a call that it has stolen is done. Within one long parallel iterator or tree of joins that
-    /// may be seconds later, or not before its end.
+    /// may be seconds later, or not before its end, unless its jobs call
+    /// [`yield_token`](crate::yield_token).
     ///
     /// `false` is for programs that must keep what they have as long as they have work for it.
     ///

@@ -37,7 +37,8 @@
 //!
 //! - **Busy workers are not stopped.** A token goes back when a worker has run out of work. A process
 //!   that is busy throughout offers one now and then, when a worker's own queue is empty: between two
-//!   sections, but within one long call perhaps only at its end: see [`fair_share`].
+//!   sections, but within one long call perhaps only at its end, unless its jobs call [`yield_token`].
+//!   See [`fair_share`].
 //! - **Blocked workers** give their tokens up only where they say so by [`blocking`] or [`Monitor`], or
 //!   where the kernel tells (Linux), after 10 ms, or up to 0.1 s later in a pool that has long only
 //!   computed. In the second case they run on when they wake, beyond the budget, until the pool can pay
@@ -104,6 +105,7 @@
 //! |---|---|---|
 //! | [`join`](crate::join()), [`scope`](crate::scope()), [`spawn`](crate::spawn()), [`broadcast`](crate::broadcast()) | rayon's own also work, but are noticed later | these tell the governor of the global pool at once |
 //! | [`install`](crate::install()) | rayon has it for owned pools only | announces a whole phase of the global pool |
+//! | [`yield_token`], [`blocking`](crate::blocking()) | are new | jobs that take long, or wait for what is no job, can let others have a token |
 //!
 //! Left out are what rayon has marked as deprecated: `Configuration`, `initialize` and
 //! `ThreadPool::new`.
@@ -189,6 +191,7 @@ pub mod session;
 #[cfg(all(unix, feature = "signals"))]
 mod signals;
 mod sync;
+mod yielding;
 
 pub use blocking::blocking;
 pub use builder::{CustomSpawn, DefaultSpawn, ThreadPoolBuilder};
@@ -202,6 +205,7 @@ pub use pool::ThreadPool;
 pub use rayon_core::{BroadcastContext, Scope, ScopeFifo, ThreadBuilder, Yield};
 #[cfg(all(unix, feature = "signals"))]
 pub use signals::give_back_on_signals;
+pub use yielding::yield_token;
 
 /// Tests the examples of the README.
 #[cfg(doctest)]

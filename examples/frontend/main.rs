@@ -16,7 +16,7 @@ use std::process::ExitCode;
 
 use lexopt::Arg::{Long, Short, Value};
 use rayon::prelude::*;
-use rayon_jobserver::{Jobserver, ThreadPoolBuilder};
+use rayon_jobserver::{Jobserver, ThreadPoolBuilder, yield_token};
 
 use queries::Queries;
 use source::Workspace;
@@ -57,8 +57,12 @@ fn run() -> Result<(), Box<dyn Error>> {
 
     let queries = Queries::new(&workspace);
     let crates = 0..workspace.crates.len();
-    let summaries: Vec<_> =
-        pool.install(|| crates.into_par_iter().map(|number| queries.summary(number)).collect());
+    let summary = |number| {
+        // Between two crates others may have this worker's token, if it is their turn.
+        yield_token();
+        queries.summary(number)
+    };
+    let summaries: Vec<_> = pool.install(|| crates.into_par_iter().map(summary).collect());
 
     println!("{:>8} {:>9} {:>16}  crate", "types", "recursive", "extent");
     for summary in &summaries {

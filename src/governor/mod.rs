@@ -49,6 +49,8 @@ pub(crate) struct Governor {
     posted: AtomicU64,
     /// A rival starves: look at the market although no deadline has come.
     nudged: AtomicBool,
+    /// The workers have been called to offer a token, for those within a job that do not hold the lock.
+    calling: Arc<AtomicBool>,
     born: Instant,
     detect: Option<Nanos>,
 }
@@ -106,6 +108,7 @@ impl Governor {
             alarm,
             posted: AtomicU64::new(0),
             nudged: AtomicBool::new(false),
+            calling: Arc::default(),
             born: Instant::now(),
             detect: knobs.detect,
         });
@@ -179,6 +182,20 @@ impl Governor {
         }
     }
 
+    /// A worker of the pool, on whose thread this is called, lets others have its fund in the midst of a job, if
+    /// it is time for that; returns once it is funded.
+    pub(crate) fn yields(&self, worker: usize) {
+        let verdict = self.step(|policy, now, _, orders| policy.yields(now, worker, orders));
+        if verdict == Verdict::Park {
+            self.park(worker);
+        }
+    }
+
+    /// Whether the workers have been called to offer a token.
+    pub(crate) fn calling(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.calling)
+    }
+
     /// What the pool has done so far. Panics in a forked child.
     pub(crate) fn stats(&self) -> Stats {
         self.home.insist();
@@ -229,6 +246,9 @@ impl Governor {
         *call |= std::mem::take(&mut orders.offer);
         if std::mem::take(&mut orders.survey) {
             policy.sample().for_each(|worker| self.seats[worker].survey(now));
+        }
+        if self.calling.load(Ordering::Relaxed) != policy.calls() {
+            self.calling.store(policy.calls(), Ordering::Relaxed);
         }
         let give = purse.withdraw(std::mem::take(&mut orders.give));
         debug_assert_eq!(purse.len(), policy.funds(), "the purse and the policy disagree");
@@ -296,7 +316,7 @@ impl Attendant for Governor {
         }
         // Before it parks: in a turn it runs jobs already, and they may block. After the program's own handler,
         // when it has nothing yet that it could give up.
-        blocking::settle(Arc::downgrade(&self), index);
+        blocking::settle(&self, index);
         let verdict = self.step(|policy, now, _, _| policy.started(now, index));
         if verdict == Verdict::Park {
             self.park(index);

@@ -1,6 +1,7 @@
 //! Workers that block in the program.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Barrier, Condvar, Mutex, OnceLock, mpsc};
 use std::thread;
@@ -63,6 +64,21 @@ fn a_stream_of_blocking_jobs_keeps_the_budget() {
             settled(&gauge, &jobserver, tokens, &[&pool]);
         });
     }
+}
+
+/// No second token is needed to wait for a child, not even without a word.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_job_that_waits_for_a_child_process_makes_room_for_others() {
+    must_end("the child", || {
+        let pool = watchful(&Jobserver::new(0), 2);
+        let child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn();
+        let mut child = child.expect("a child");
+        let input = child.stdin.take().expect("it was asked for");
+        let (status, ()) = pool.join(move || child.wait(), move || drop(input));
+        assert!(status.expect("it is a child of this process").success());
+        assert!(pool.stats().lendings > 0);
+    });
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use rayon_jobserver::{Jobserver, ThreadPool, ThreadPoolBuilder};
+use rayon_jobserver::{Jobserver, ThreadPool, ThreadPoolBuilder, yield_token};
 
 use crate::process::in_own_process;
 use crate::random::program::{Program, Random, mix};
@@ -227,6 +227,7 @@ impl Speech {
             }
             Speech::Yielding(part) => {
                 rayon::yield_now();
+                yield_token();
                 let result = part.run(place, here);
                 rayon::yield_local();
                 result

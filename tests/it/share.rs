@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use rayon::prelude::*;
-use rayon_jobserver::{Jobserver, ThreadPool, ThreadPoolBuilder};
+use rayon_jobserver::{Jobserver, ThreadPool, ThreadPoolBuilder, blocking, yield_token};
 
 use crate::support::{eventually, must_end, virtual_core};
 
@@ -108,5 +108,50 @@ fn a_broadcast_within_a_busy_pool_is_run() {
             let all = pool.install(|| rayon::broadcast(|context| context.index()));
             assert_eq!(all, [0, 1, 2, 3, 4, 5]);
         });
+    });
+}
+
+/// A worker comes to a call to offer a token only when its own queue is empty, which within one call may be never.
+#[test]
+fn jobs_of_one_long_call_can_let_others_have_a_token() {
+    must_end("the one that waits", || {
+        let client = jobserver::Client::new(3).expect("a pipe");
+        let pool = busy_pool(&client, true);
+        let served = AtomicBool::new(false);
+        let job = || {
+            while !served.load(Ordering::Relaxed) {
+                virtual_core(Duration::from_micros(100));
+                yield_token();
+            }
+        };
+        thread::scope(|scope| {
+            scope.spawn(|| pool.scope(|call| (0..6).for_each(|_| call.spawn(|_| job()))));
+            eventually("the pool has every token", || pool.stats().admitted == 4);
+            let first = client.acquire().expect("the pipe is sound");
+            let second = client.acquire().expect("the pipe is sound");
+            eventually("the pool goes on with the others", || pool.stats().admitted == 2);
+            drop((first, second));
+            eventually("and takes them back", || pool.stats().admitted == 4);
+            served.store(true, Ordering::Relaxed);
+        });
+        let stats = pool.stats();
+        assert!(stats.offers >= 2, "{stats:?}");
+        assert_eq!((stats.peak, stats.overcommits), (4, 0));
+        drop(pool);
+        whole(&client, 3);
+    });
+}
+
+#[test]
+fn a_token_is_yielded_by_funded_workers_of_pools_that_give_way_alone() {
+    must_end("jobs that yield", || {
+        yield_token();
+        let client = jobserver::Client::new(3).expect("a pipe");
+        let pool = busy_pool(&client, false);
+        pool.broadcast(|_| {
+            yield_token();
+            blocking(yield_token);
+        });
+        assert_eq!(pool.stats().offers, 0);
     });
 }

@@ -13,6 +13,8 @@ pub(super) enum Presence {
     Away,
     /// Back from there, waiting for a fund.
     Back,
+    /// In the midst of a job, for whose sake it need not go on at once: others may have its fund for a while.
+    Yielding,
     /// Blocked without a word; its fund works for others.
     Lent,
     /// Was that, and runs although its fund is not back: an overcommit.
@@ -26,6 +28,11 @@ impl Presence {
     fn is_awaited(self) -> bool {
         !matches!(self, Presence::Here | Presence::Gone)
     }
+
+    /// Whether the worker is to be woken once there is a fund for it.
+    fn is_woken(self) -> bool {
+        matches!(self, Presence::Back | Presence::Yielding)
+    }
 }
 
 /// The workers of one pool that block. Every question is answered in at most logarithmic time.
@@ -36,14 +43,16 @@ pub(crate) struct Absences {
     count: usize,
     /// How many are [lent](Presence::Lent).
     lent: usize,
+    /// How many are [yielding](Presence::Yielding).
+    yielding: usize,
     /// Those who may run without a fund: `Lent` or `Loose`.
     astray: BTreeSet<usize>,
     /// Which of these are looked at next: from this number on.
     astray_from: usize,
-    /// Those who are to be funded before anybody else, `Back` or `Loose`, in the order in which they
-    /// came, and since when.
+    /// Those who are to be funded before anybody else, `Back`, `Yielding` or `Loose`, in the order in which
+    /// they came, and since when.
     queue: BTreeMap<u64, (usize, Nanos)>,
-    /// The places in the queue of those who wait to be woken: `Back`.
+    /// The places in the queue of those for whom others may be waiting: `Back`.
     waiting: BTreeSet<u64>,
     /// Each worker's latest place in the queue, and how many there have been.
     place: Vec<u64>,
@@ -56,6 +65,7 @@ impl Absences {
             presence: vec![Presence::Here; workers],
             count: 0,
             lent: 0,
+            yielding: 0,
             astray: BTreeSet::new(),
             astray_from: 0,
             queue: BTreeMap::new(),
@@ -77,6 +87,11 @@ impl Absences {
         self.queue.len()
     }
 
+    /// How many of those in the queue are there so that others can have their funds.
+    pub(super) fn yielding(&self) -> usize {
+        self.yielding
+    }
+
     /// Whether a worker is here, and so either parked, admitted or not started.
     pub(super) fn is_here(&self, worker: usize) -> bool {
         self.presence[worker] == Presence::Here
@@ -93,6 +108,8 @@ impl Absences {
         self.count =
             self.count + usize::from(presence.is_awaited()) - usize::from(before.is_awaited());
         self.lent = self.lent + weigh(presence, Presence::Lent) - weigh(before, Presence::Lent);
+        self.yielding =
+            self.yielding + weigh(presence, Presence::Yielding) - weigh(before, Presence::Yielding);
         if matches!(presence, Presence::Lent | Presence::Loose) {
             self.astray.insert(worker);
         } else {
@@ -114,7 +131,7 @@ impl Absences {
         }
     }
 
-    /// The first who waits to be woken, and since when.
+    /// The first who has come back and waits to be woken, and since when.
     fn first_waiting(&self) -> Option<(usize, Nanos)> {
         self.waiting.first().map(|place| self.queue[place])
     }
@@ -122,13 +139,12 @@ impl Absences {
     /// One who waits to be woken need not any more. It keeps its place in the queue.
     fn loosen(&mut self, worker: usize) {
         self.waiting.remove(&self.place[worker]);
-        self.presence[worker] = Presence::Loose;
-        self.astray.insert(worker);
+        self.set(worker, Presence::Loose);
     }
 
     /// The same of one that may wait to be woken. Says whether it does.
     pub(super) fn recall(&mut self, worker: usize) -> bool {
-        let waits = self.presence[worker] == Presence::Back;
+        let waits = self.presence[worker].is_woken();
         if waits {
             self.loosen(worker);
         }
@@ -149,7 +165,7 @@ impl Absences {
         let (place, (worker, _)) = self.queue.pop_first()?;
         self.waiting.remove(&place);
         let before = self.set(worker, Presence::Here);
-        Some((worker, before == Presence::Back))
+        Some((worker, before.is_woken()))
     }
 
     /// Empties the queue, and returns those who wait to be woken.
@@ -265,6 +281,7 @@ impl Policy {
                 Presence::Here
                 | Presence::Away
                 | Presence::Back
+                | Presence::Yielding
                 | Presence::Loose
                 | Presence::Gone => {}
             }
@@ -287,6 +304,20 @@ impl Policy {
             self.roster.step(worker);
             self.free(now, out);
         }
+    }
+
+    /// A worker in the midst of a job leaves its fund to others, until there is one for it.
+    pub(super) fn step_back(&mut self, now: Nanos, worker: usize, out: &mut Orders) {
+        self.absences.enqueue(now, worker, Presence::Yielding);
+        self.roster.step(worker);
+        // Whoever polls for what its job does has to come to a probe.
+        self.call_idle(now, out);
+    }
+
+    /// How many funds those are to have who wait for one in the midst of a job, unless it is others' turn.
+    pub(super) fn claims(&self) -> usize {
+        let others = self.lease.is_leaving() || self.lease.is_offering();
+        self.absences.queued() - if others { self.absences.yielding() } else { 0 }
     }
 
     /// Whether a fund would be of use to anybody but the admitted.

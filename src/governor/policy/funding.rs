@@ -101,7 +101,7 @@ impl Policy {
         let (funds, starving) = match () {
             () if self.ended => (0, false),
             () if self.starves() => (self.absences.queued().max(1), self.pressing),
-            () => (self.growth.asked() + self.absences.queued(), false),
+            () => (self.growth.asked() + self.claims(), false),
         };
         Demand { funds, starving, tokens_only: false }
     }

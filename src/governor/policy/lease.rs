@@ -2,7 +2,8 @@
 //!
 //! Busy workers look at nothing but their own queues, so all are called by a copy of a job in the
 //! queue of each, as rayon broadcasts; the first that comes to it parks, and what funded it goes
-//! back. If nobody has taken it a moment later the pool fetches it again.
+//! back. If nobody has taken it a moment later the pool fetches it again. Within one long call that
+//! may be far off: there a worker may come in the midst of a job, if the program lets it.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -34,6 +35,18 @@ enum Stage {
     Offered(Nanos),
 }
 
+/// How a worker leaves that makes way for others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Leave {
+    /// With nothing in its own queue, be it that it waits for a latch.
+    Idle { nested: bool },
+    /// In the midst of a job.
+    Amid,
+}
+
+/// So many copies of the call for each worker, and no more are posted as long as those come who are amid a job.
+const COPIES: usize = 8;
+
 #[derive(Debug)]
 pub(super) struct Lease {
     /// `None` if the program must not give way.
@@ -43,11 +56,22 @@ pub(super) struct Lease {
     refused: u32,
     /// The last worker that came made room for one that waits for a latch, not for others.
     swapped: bool,
+    /// The last one was in the midst of a job.
+    amid: bool,
+    /// How many copies of the call lie in the workers' queues.
+    copies: usize,
 }
 
 impl Lease {
     pub(super) fn new(pace: Option<Pace>) -> Self {
-        Lease { pace, stage: Stage::Waiting(None), refused: 0, swapped: false }
+        Lease {
+            pace,
+            stage: Stage::Waiting(None),
+            refused: 0,
+            swapped: false,
+            amid: false,
+            copies: 0,
+        }
     }
 
     /// When the policy is to look after the lease.
@@ -57,6 +81,10 @@ impl Lease {
             Stage::Called | Stage::Leaving => None,
             Stage::Offered(until) => Some(until),
         }
+    }
+
+    pub(super) fn is_calling(&self) -> bool {
+        self.stage == Stage::Called
     }
 
     pub(super) fn is_leaving(&self) -> bool {
@@ -123,14 +151,23 @@ impl Policy {
             }
             Stage::Waiting(_) => {
                 self.lease.stage = Stage::Called;
-                out.offer = true;
+                if !self.lease.amid || self.lease.copies < COPIES * self.workers {
+                    self.lease.copies += self.workers;
+                    out.offer = true;
+                }
             }
             Stage::Offered(_) => {
                 self.lease.refused = if market.contended() { 0 } else { self.lease.refused + 1 };
                 self.lease.wait(now, self.funds);
+                out.take += self.absences.yielding();
             }
             Stage::Called | Stage::Leaving => {}
         }
+    }
+
+    /// Whether the workers are called to offer a token, and none has come yet.
+    pub(crate) fn calls(&self) -> bool {
+        self.lease.is_calling()
     }
 
     /// A worker has come because all were called to offer a token.
@@ -141,18 +178,32 @@ impl Policy {
         nested: bool,
         out: &mut Orders,
     ) -> Verdict {
+        self.lease.copies = self.lease.copies.saturating_sub(1);
+        self.make_way(now, worker, Leave::Idle { nested }, out)
+    }
+
+    /// A worker in the midst of a job may be spared for a while.
+    pub(crate) fn yields(&mut self, now: Nanos, worker: usize, out: &mut Orders) -> Verdict {
+        self.make_way(now, worker, Leave::Amid, out)
+    }
+
+    /// A worker makes way, if all are called to offer a token.
+    fn make_way(&mut self, now: Nanos, worker: usize, leave: Leave, out: &mut Orders) -> Verdict {
         let admitted = self.absences.is_here(worker)
             && self.roster.is_outside(worker)
             && !self.in_turn(worker);
-        if self.ended || self.lease.stage != Stage::Called || !admitted {
+        if self.ended || !self.lease.is_calling() || !admitted {
             return Verdict::Stay;
         }
         if self.admitted < 2 || self.sweep.in_turn.is_some() {
             self.lease.wait(now, self.funds);
             return Verdict::Stay;
         }
-        if self.absences.queued() > 0 {
-            self.park(now, worker, nested);
+        self.lease.amid = leave == Leave::Amid;
+        // Those who made way in the midst of a job are not to hand one fund round for ever, but let others have it.
+        let amid = if self.lease.amid { self.absences.yielding() } else { 0 };
+        if self.absences.queued() > amid {
+            self.step_aside(now, worker, leave, out);
             self.hand_to_returned(now, out);
             self.lease.wait(now, self.funds);
             return Verdict::Park;
@@ -163,7 +214,7 @@ impl Policy {
         if self.lease.swapped
             && let Some(next) = self.roster.take_any_nested()
         {
-            self.park(now, worker, nested);
+            self.step_aside(now, worker, leave, out);
             self.hand_over(now, next, out);
             self.lease.wait_briefly(now, self.funds);
             return Verdict::Park;
@@ -172,12 +223,19 @@ impl Policy {
         // Everybody has a copy of the call, and perhaps of a broadcast nobody announced.
         self.epoch += 1;
         let first = self.roster.take_oldest();
-        self.park(now, worker, nested);
+        self.step_aside(now, worker, leave, out);
         match first {
             Some(first) => self.sweep_from(now, first, out),
             None => self.offer(now, out),
         }
         Verdict::Park
+    }
+
+    fn step_aside(&mut self, now: Nanos, worker: usize, leave: Leave, out: &mut Orders) {
+        match leave {
+            Leave::Idle { nested } => self.park(now, worker, nested),
+            Leave::Amid => self.step_back(now, worker, out),
+        }
     }
 
     /// A worker has parked to offer what funded it, and nobody in the pool has a use for it.

@@ -57,7 +57,7 @@ impl Policy {
         if !in_turn {
             return Verdict::Stay;
         }
-        if self.absences.queued() > 0 {
+        if self.claims() > 0 {
             self.forget_offer(now);
             self.roster.park_cold(worker, self.epoch);
             self.hand_to_returned(now, out);

@@ -164,6 +164,21 @@ impl World {
         self.release(pool);
     }
 
+    /// A worker lets others have its token in the midst of a job.
+    pub(super) fn yield_token(&mut self, pool: usize, worker: usize) {
+        let policy = &self.pools[pool].policy;
+        let spared = policy.calls() && !policy.in_turn(worker);
+        if spared && self.pools[pool].workers[worker].funded {
+            return self.rule(pool, worker, "yields", |policy, now, _, orders| {
+                policy.yields(now, worker, orders)
+            });
+        }
+        let verdict =
+            self.tell(pool, "yields", |policy, now, _, orders| policy.yields(now, worker, orders));
+        assert_eq!(verdict, Verdict::Stay, "it has no token to spare");
+        self.go_on(pool, worker);
+    }
+
     fn seems_nested(&mut self, pool: usize, worker: usize) -> bool {
         let home = &self.pools[pool];
         match self.hints {

@@ -31,6 +31,8 @@ pub(super) enum Op {
     Back(usize, Vec<Code>),
     /// `yield_now`.
     Yield,
+    /// `yield_token`.
+    YieldToken,
     /// `spawn`, and `yield_now` until that is done.
     Await(Code),
 }
@@ -72,6 +74,7 @@ fn op(dice: &mut Dice, taste: Taste<'_>, size: usize) -> Op {
     if size == 1 {
         return match dice.below(24) {
             0 | 1 => Op::Block(leaf(dice, taste)),
+            3 | 4 => Op::YieldToken,
             2 if taste.broadcasts => {
                 let time = leaf(dice, taste).min(200 * MICROSECOND);
                 Op::Broadcast([Op::Compute(time)].into())
@@ -155,7 +158,7 @@ pub(super) fn duration(code: &Code, workers: u64) -> Nanos {
         Op::Scope(parts) | Op::Back(_, parts) => {
             parts.iter().map(|part| duration(part, workers)).sum()
         }
-        Op::Yield => MILLISECOND / 2,
+        Op::Yield | Op::YieldToken => MILLISECOND / 2,
         Op::Spawn(code) | Op::Await(code) | Op::Call(_, code) => duration(code, workers),
         Op::Broadcast(code) => (duration(code, workers) + MILLISECOND) * workers,
     };

@@ -339,6 +339,7 @@ impl World {
                 self.wait_for(pool, worker, latch);
             }
             Op::Yield => return self.yield_now(pool, worker),
+            Op::YieldToken => return self.yield_token(pool, worker),
             Op::Await(code) => {
                 self.unfinished += 1;
                 let latch = self.latch(1, Waiter::Nobody);

@@ -26,6 +26,95 @@ fn a_call_that_looks_after_a_nested_worker_puts_no_offer_off() {
     assert_eq!(story.policy.tally().turns, 1, "then comes the offer, after a turn of the other");
 }
 
+/// A pool of three funds and a parked worker that has just called the others to offer a token.
+fn calling() -> Story {
+    let mut story = Story::with(4, 3, Knobs { detect: None, ..Knobs::default() });
+    story.spread();
+    while !story.beat(DRY, Ran::No).offer {}
+    assert!(story.policy.calls());
+    story
+}
+
+fn yields(story: &mut Story, worker: usize) -> (Verdict, Orders) {
+    story.tell(|policy, now, out| policy.yields(now, worker, out))
+}
+
+fn turned(story: &mut Story, worker: usize) -> (Verdict, Orders) {
+    story.tell(|policy, now, out| policy.turned(now, DRY, worker, false, out))
+}
+
+#[test]
+fn whoever_yields_is_funded_again_before_anybody_else_but_not_by_what_it_left() {
+    let mut story = calling();
+    let (verdict, orders) = yields(&mut story, 3);
+    assert_eq!((verdict, woken(&orders)), (Verdict::Park, vec![(0, Wake::Turn)]));
+    assert!(!story.policy.calls());
+    assert_eq!(yields(&mut story, 2).0, Verdict::Stay, "one is enough");
+    assert_eq!(turned(&mut story, 0).0, Verdict::Park, "its turn was for what may lie there");
+    assert_eq!((story.policy.admitted(), story.funds), (2, 1), "it lies there");
+    assert_eq!(story.policy.demand(), Demand::default(), "and we do not bid for it");
+    let orders = story.beat(PLENTY, Ran::No);
+    assert_eq!((woken(&orders), story.funds), (vec![(3, Wake::Work)], 0), "nobody took it");
+}
+
+#[test]
+fn whoever_yields_what_others_take_waits_for_the_next_fund() {
+    let mut story = calling();
+    let _ = yields(&mut story, 3);
+    let _ = turned(&mut story, 0);
+    story.funds -= 1;
+    story.beat(DRY, Ran::No);
+    assert_eq!(story.policy.admitted(), 2);
+    assert_eq!(story.policy.demand().funds, 2, "one for it, and one for the other worker");
+    let _ = story.tell(|policy, now, out| policy.post(now, 1, out));
+    let (verdict, orders) = story.taken(DRY, 2, false);
+    assert_eq!((verdict, woken(&orders)), (Verdict::Park, vec![(3, Wake::Work)]), "of an idle one");
+}
+
+/// Once they handed what was left of the funds round among them, and nobody else got a second one.
+#[test]
+fn one_after_another_yields_until_a_single_fund_is_left() {
+    let mut story = calling();
+    for (worker, left) in [(3, 2), (2, 1)] {
+        assert_eq!(yields(&mut story, worker).0, Verdict::Park);
+        while let Some(parked) = story.policy.sweep.in_turn {
+            let _ = turned(&mut story, parked);
+        }
+        assert_eq!((story.policy.admitted(), story.funds), (left, 1));
+        story.funds = 0;
+        while left > 1 && !story.policy.calls() {
+            story.beat(DRY, Ran::No);
+        }
+    }
+}
+
+#[test]
+fn nobody_yields_what_the_pool_cannot_spare() {
+    let mut story = calling();
+    assert_eq!(yields(&mut story, 0).0, Verdict::Stay, "it has nothing");
+    let mut story = Story::with(2, 1, Knobs { detect: None, ..Knobs::default() });
+    story.spread();
+    assert_eq!(yields(&mut story, 1).0, Verdict::Stay, "nobody is called");
+}
+
+#[test]
+fn calls_that_none_but_yielding_workers_come_to_pile_up_no_further() {
+    let mut story = calling();
+    let mut posted = 1;
+    for _ in 0..100 {
+        assert_eq!(yields(&mut story, 3).0, Verdict::Park);
+        while let Some(worker) = story.policy.sweep.in_turn {
+            let _ = turned(&mut story, worker);
+        }
+        while !story.policy.calls() {
+            let orders = story.beat(DRY, Ran::No);
+            posted += usize::from(orders.offer);
+            orders.wake.iter().for_each(|_| story.resumed());
+        }
+    }
+    assert!(posted <= 9, "{posted} copies lie in each queue");
+}
+
 /// A pool within a call whose worker 3 is asked for its token, with `taken` after others took one.
 fn asked(taken: bool) -> Story {
     let mut story = Story::new(4, false, 4);
