@@ -82,7 +82,7 @@ fn workers_that_merely_stir_after_a_call_do_not_keep_tokens_that_nobody_wants() 
 /// looks after that find most of them running, for so long.
 fn kept_beside_sweeps(ran: Nanos) -> Nanos {
     let mut story = serial();
-    let (begin, most) = (story.now, 2 * Knobs::default().hold);
+    let (begin, most) = (story.now, 4 * Knobs::default().hold);
     let (mut swept, mut looks) = (begin, 0);
     while story.now <= begin + most {
         story.now = story.policy.deadline().expect("tokens are idle").max(story.now);
@@ -104,11 +104,11 @@ fn kept_beside_sweeps(ran: Nanos) -> Nanos {
 }
 
 #[test]
-fn workers_on_their_way_to_sleep_do_not_keep_tokens_that_nobody_wants() {
+fn workers_on_their_way_to_sleep_keep_tokens_that_nobody_wants_once_at_most() {
     let hold = Knobs::default().hold;
     let searching = kept_beside_sweeps(200_000);
-    assert!(hold <= searching && searching < hold + 5 * MILLISECOND, "{searching} ns");
-    assert!(kept_beside_sweeps(300_000) >= 2 * hold, "for longer than a search: those are jobs");
+    assert!(2 * hold <= searching && searching < 2 * hold + 5 * MILLISECOND, "{searching} ns");
+    assert!(kept_beside_sweeps(300_000) >= 4 * hold, "for longer than a search: those are jobs");
 }
 
 /// The pauses between the looks at workers, of which each runs for `part` of the time.
