@@ -176,19 +176,13 @@ impl Governor {
 
     /// It has done so; returns once it may run.
     pub(crate) fn unblocked(&self, worker: usize) {
-        let verdict = self.step(|policy, now, _, orders| policy.unblocked(now, worker, orders));
-        if verdict == Verdict::Park {
-            self.park(worker);
-        }
+        self.rule(worker, |policy, now, _, orders| policy.unblocked(now, worker, orders));
     }
 
     /// A worker of the pool, on whose thread this is called, lets others have its fund in the midst of a job, if
     /// it is time for that; returns once it is funded.
     pub(crate) fn yields(&self, worker: usize) {
-        let verdict = self.step(|policy, now, _, orders| policy.yields(now, worker, orders));
-        if verdict == Verdict::Park {
-            self.park(worker);
-        }
+        self.rule(worker, |policy, now, _, orders| policy.yields(now, worker, orders));
     }
 
     /// Whether the workers have been called to offer a token.
@@ -217,6 +211,17 @@ impl Governor {
         drop(state);
         self.follow_up(afterwards);
         outcome
+    }
+
+    /// The same, for an event whose outcome is about the worker on whose thread this is called.
+    fn rule(
+        &self,
+        worker: usize,
+        event: impl FnOnce(&mut Policy, Nanos, &Purse, &mut Orders) -> Verdict,
+    ) {
+        if self.step(event) == Verdict::Park {
+            self.park(worker);
+        }
     }
 
     /// Carries out what touches the state, and returns the rest.
@@ -317,10 +322,7 @@ impl Attendant for Governor {
         // Before it parks: in a turn it runs jobs already, and they may block. After the program's own handler,
         // when it has nothing yet that it could give up.
         blocking::settle(&self, index);
-        let verdict = self.step(|policy, now, _, _| policy.started(now, index));
-        if verdict == Verdict::Park {
-            self.park(index);
-        }
+        self.rule(index, |policy, now, _, _| policy.started(now, index));
     }
 
     fn probe_taken(&self, depth: Option<usize>, moved: bool) {
@@ -334,11 +336,9 @@ impl Attendant for Governor {
         let (judged, late) = seat.judge_self(now, self.seats.len(), lain);
         let nested = depth::is_nested(Errand::Probe, depth);
         let sighting = Sighting { worker, nested, moved, judged, late };
-        let verdict = self
-            .step(|policy, now, purse, orders| policy.taken(now, purse.market(), sighting, orders));
-        if verdict == Verdict::Park {
-            self.park(worker);
-        }
+        self.rule(worker, |policy, now, purse, orders| {
+            policy.taken(now, purse.market(), sighting, orders)
+        });
     }
 
     fn called(&self, depth: Option<usize>) {
@@ -348,11 +348,9 @@ impl Attendant for Governor {
         }
         let worker = rayon_core::current_thread_index().expect("only workers run jobs");
         let nested = depth::is_nested(Errand::Call, depth);
-        let verdict =
-            self.step(|policy, now, _, orders| policy.called_to_offer(now, worker, nested, orders));
-        if verdict == Verdict::Park {
-            self.park(worker);
-        }
+        self.rule(worker, |policy, now, _, orders| {
+            policy.called_to_offer(now, worker, nested, orders)
+        });
     }
 }
 

@@ -196,11 +196,13 @@ fn a_child_forked_on_a_worker_comes_to_copies_of_a_broadcast() {
                             // Not by a wait, which looks into rayon's queue of injected jobs, too: a thread that was
                             // writing to it at the fork is waited for, and the child does not have it.
                             while rayon::yield_local() == Some(rayon::Yield::Executed) {}
-                            let builder = ThreadPoolBuilder::new().num_threads(2);
+                            let builder = ThreadPoolBuilder::new().num_threads(4);
                             let own = builder.jobserver(Jobserver::new(1)).build();
-                            let own = own.expect("two workers");
-                            let call = thread::spawn(move || own.install(|| 42));
-                            assert_eq!(call.join().expect("it does not panic"), 42);
+                            let own = own.expect("four workers");
+                            let calls = move || {
+                                (0..20).for_each(|round| assert_eq!(own.install(|| round), round));
+                            };
+                            thread::spawn(calls).join().expect("it does not panic");
                         })
                     })
                 };

@@ -44,24 +44,32 @@ fn whole(client: &jobserver::Client, tokens: usize) {
     eventually("every token comes back", || available() == tokens);
 }
 
+/// Others get two of three tokens of a busy pool, and it gets them back.
+fn two_tokens_to_others(pool: &ThreadPool, client: &jobserver::Client) {
+    eventually("the pool has every token", || pool.stats().admitted == 4);
+    let first = client.acquire().expect("the pipe is sound");
+    let second = client.acquire().expect("the pipe is sound");
+    eventually("the pool goes on with the others", || pool.stats().admitted == 2);
+    drop((first, second));
+    eventually("and takes them back", || pool.stats().admitted == 4);
+}
+
+/// It has done so within the budget, and leaves every token behind.
+fn has_offered_two(pool: ThreadPool, client: &jobserver::Client) {
+    let stats = pool.stats();
+    assert!(stats.offers >= 2, "{stats:?}");
+    assert_eq!((stats.peak, stats.overcommits), (4, 0));
+    drop(pool);
+    whole(client, 3);
+}
+
 #[test]
 fn a_busy_pool_gives_others_a_token() {
     must_end("the one that waits", || {
         let client = jobserver::Client::new(3).expect("a pipe");
         let pool = busy_pool(&client, true);
-        beside(&[&pool], || {
-            eventually("the pool has every token", || pool.stats().admitted == 4);
-            let first = client.acquire().expect("the pipe is sound");
-            let second = client.acquire().expect("the pipe is sound");
-            eventually("the pool goes on with the others", || pool.stats().admitted == 2);
-            drop((first, second));
-            eventually("and takes them back", || pool.stats().admitted == 4);
-        });
-        assert!(pool.stats().offers >= 2);
-        let stats = pool.stats();
-        assert_eq!((stats.peak, stats.overcommits), (4, 0));
-        drop(pool);
-        whole(&client, 3);
+        beside(&[&pool], || two_tokens_to_others(&pool, &client));
+        has_offered_two(pool, &client);
     });
 }
 
@@ -126,19 +134,10 @@ fn jobs_of_one_long_call_can_let_others_have_a_token() {
         };
         thread::scope(|scope| {
             scope.spawn(|| pool.scope(|call| (0..6).for_each(|_| call.spawn(|_| job()))));
-            eventually("the pool has every token", || pool.stats().admitted == 4);
-            let first = client.acquire().expect("the pipe is sound");
-            let second = client.acquire().expect("the pipe is sound");
-            eventually("the pool goes on with the others", || pool.stats().admitted == 2);
-            drop((first, second));
-            eventually("and takes them back", || pool.stats().admitted == 4);
+            two_tokens_to_others(&pool, &client);
             served.store(true, Ordering::Relaxed);
         });
-        let stats = pool.stats();
-        assert!(stats.offers >= 2, "{stats:?}");
-        assert_eq!((stats.peak, stats.overcommits), (4, 0));
-        drop(pool);
-        whole(&client, 3);
+        has_offered_two(pool, &client);
     });
 }
 

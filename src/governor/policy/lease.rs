@@ -83,10 +83,6 @@ impl Lease {
         }
     }
 
-    pub(super) fn is_calling(&self) -> bool {
-        self.stage == Stage::Called
-    }
-
     pub(super) fn is_leaving(&self) -> bool {
         self.stage == Stage::Leaving
     }
@@ -167,7 +163,7 @@ impl Policy {
 
     /// Whether the workers are called to offer a token, and none has come yet.
     pub(crate) fn calls(&self) -> bool {
-        self.lease.is_calling()
+        self.lease.stage == Stage::Called
     }
 
     /// A worker has come because all were called to offer a token.
@@ -192,7 +188,7 @@ impl Policy {
         let admitted = self.absences.is_here(worker)
             && self.roster.is_outside(worker)
             && !self.in_turn(worker);
-        if self.ended || !self.lease.is_calling() || !admitted {
+        if self.ended || !self.calls() || !admitted {
             return Verdict::Stay;
         }
         if self.admitted < 2 || self.sweep.in_turn.is_some() {

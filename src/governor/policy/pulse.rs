@@ -63,8 +63,8 @@ pub(super) struct Pulse {
     full: bool,
     /// Nobody has run since a worker passed for one whose job waits.
     doubtful: bool,
-    /// How often tokens were kept because half of the workers had run, since those were certainly in jobs.
-    doubts: u32,
+    /// Tokens were kept because half of the workers had run, which were not certainly in jobs since.
+    believed: bool,
 }
 
 /// Bounds of the longest pause, in units of the shortest. A worker that is woken beside the governor may be
@@ -87,11 +87,6 @@ pub(crate) const STIR: Nanos = 10_000;
 /// Nobody is idle who runs for this part of the time, though each section of a loop may leave him a moment for a
 /// probe.
 const USED: Nanos = 4;
-
-/// So often tokens are kept for workers that run and may but be on their way to sleep after a sweep. Idle pools of 9
-/// workers (unoptimised, beside a thread that polled) kept them for minutes. Never, and phases of 0.2 and 1 ms by 16
-/// workers were slower by a tenth.
-const DOUBTS: u32 = 1;
 
 impl Policy {
     /// Whether a call from outside is under way, announced or not.
@@ -211,7 +206,7 @@ impl Policy {
         self.pulse.settled |= active == 0;
         let wide = beats && active > 1 && 2 * active >= self.sample().count();
         if wide && certain {
-            self.pulse.doubts = 0;
+            self.pulse.believed = false;
         }
         if wide {
             self.pulse.wide_at = Some(now);
@@ -270,15 +265,16 @@ impl Policy {
     }
 
     /// Whether half of the workers of a silent pool have run not long ago: it is one of phases that
-    /// escape the probes, not an idle one.
+    /// escape the probes, not an idle one. Where they may but be on their way to sleep after a sweep this is believed
+    /// once.
     pub(super) fn was_wide(&self, now: Nanos) -> bool {
         let lately = |at: Nanos| now < at + self.knobs.hold / 4;
-        self.is_silent() && self.pulse.doubts < DOUBTS && self.pulse.wide_at.is_some_and(lately)
+        self.is_silent() && !self.pulse.believed && self.pulse.wide_at.is_some_and(lately)
     }
 
     /// Notes that tokens are kept for that.
-    pub(super) fn keep(&mut self) {
-        self.pulse.doubts += 1;
+    pub(super) fn believe(&mut self) {
+        self.pulse.believed = true;
     }
 
     /// Adds workers to a pool whose workers are all seen to be busy, though each of them may have a moment

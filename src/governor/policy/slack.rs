@@ -109,7 +109,7 @@ impl Policy {
         // Somebody who merely stirs, as a worker does on its way to sleep, does not put that off.
         let until = self.used_at() + self.knobs.hold;
         if now >= until && self.was_wide(now) {
-            self.keep();
+            self.believe();
             self.touch(now);
             return;
         }

@@ -144,38 +144,34 @@ impl World {
     /// A worker has come to its copy of the governor's call.
     pub(super) fn summon(&mut self, pool: usize, worker: usize) {
         let nested = self.seems_nested(pool, worker);
-        if self.pools[pool].policy.in_turn(worker) {
-            let verdict = self.tell(pool, "called in its turn", |policy, now, _, orders| {
-                policy.called_to_offer(now, worker, nested, orders)
-            });
-            assert_eq!(verdict, Verdict::Stay, "a turn is not interrupted");
-            self.go_on(pool, worker);
-        } else if self.pools[pool].workers[worker].funded {
-            self.rule(pool, worker, "called", |policy, now, _, orders| {
-                policy.called_to_offer(now, worker, nested, orders)
-            });
-        } else {
-            let verdict = self.tell(pool, "called unfunded", |policy, now, _, orders| {
-                policy.called_to_offer(now, worker, nested, orders)
-            });
-            assert_eq!(verdict, Verdict::Stay, "one without a fund has none to offer");
-            self.go_on(pool, worker);
-        }
+        self.may_leave(pool, worker, "called", |policy, now, _, orders| {
+            policy.called_to_offer(now, worker, nested, orders)
+        });
         self.release(pool);
     }
 
     /// A worker lets others have its token in the midst of a job.
     pub(super) fn yield_token(&mut self, pool: usize, worker: usize) {
-        let policy = &self.pools[pool].policy;
-        let spared = policy.calls() && !policy.in_turn(worker);
-        if spared && self.pools[pool].workers[worker].funded {
-            return self.rule(pool, worker, "yields", |policy, now, _, orders| {
-                policy.yields(now, worker, orders)
-            });
+        self.may_leave(pool, worker, "yields", |policy, now, _, orders| {
+            policy.yields(now, worker, orders)
+        });
+    }
+
+    /// As [`rule`](Self::rule), for a worker that may have nothing to offer.
+    fn may_leave(
+        &mut self,
+        pool: usize,
+        worker: usize,
+        name: &str,
+        event: impl FnOnce(&mut Policy, Nanos, Market, &mut Orders) -> Verdict,
+    ) {
+        let home = &self.pools[pool];
+        let in_turn = home.policy.in_turn(worker);
+        if home.workers[worker].funded && !in_turn {
+            return self.rule(pool, worker, name, event);
         }
-        let verdict =
-            self.tell(pool, "yields", |policy, now, _, orders| policy.yields(now, worker, orders));
-        assert_eq!(verdict, Verdict::Stay, "it has no token to spare");
+        let verdict = self.tell(pool, name, event);
+        assert_eq!(verdict, Verdict::Stay, "unfunded, or in its turn: {in_turn}");
         self.go_on(pool, worker);
     }
 
