@@ -12,7 +12,7 @@ use std::time::Duration;
 use rayon_core::ThreadBuilder;
 
 use crate::gate::depth::{self, Attendant, Errand};
-use crate::governor::policy::{Knobs, Nanos};
+use crate::governor::policy::{Knobs, Nanos, Pace};
 use crate::governor::{Driver, Governor, Post, StartHook};
 use crate::jobserver::give_back;
 use crate::pool::ThreadPool;
@@ -246,7 +246,8 @@ impl<S> ThreadPoolBuilder<S> {
     /// may be seconds later, or not before its end, unless its jobs call
     /// [`yield_token`](crate::yield_token).
     ///
-    /// `false` is for programs that must keep what they have as long as they have work for it.
+    /// `false` is for programs that must keep what they have as long as they have work for it. The pool then
+    /// asks its workers only to make room for others of its own.
     ///
     /// ```
     /// use rayon_jobserver::ThreadPoolBuilder;
@@ -358,7 +359,7 @@ impl<S> ThreadPoolBuilder<S> {
         let jobserver = self.jobserver.unwrap_or_else(Jobserver::inherited);
         jobserver.ledger().home().check("build a pool on").map_err(BuildError::jobserver)?;
         let usual = Knobs::default();
-        let lease = usual.lease.filter(|_| self.fair_share);
+        let lease = usual.lease.map(|pace| Pace { gives: self.fair_share, ..pace });
         let knobs = Knobs { detect: detect(self.detect_blocking), lease, ..usual };
         #[cfg(tuning)]
         let knobs = tuned(knobs, &self.tuning);

@@ -37,7 +37,7 @@ use glance::Looks;
 use growth::Growth;
 pub(crate) use interface::{Judged, Orders, Ran, Sighting, Stillness, Tally, Verdict, Wake};
 pub(crate) use judge::{LATE, Record, Usage};
-pub(crate) use knobs::{Knobs, Nanos};
+pub(crate) use knobs::{Knobs, Nanos, Pace};
 use lease::Lease;
 use maturity::Maturity;
 pub(crate) use notice::Notice;

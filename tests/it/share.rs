@@ -125,15 +125,17 @@ fn a_pool_that_must_not_give_way_offers_nothing() {
 /// keep a broadcast that nobody announced from being run.
 #[test]
 fn a_broadcast_within_a_busy_pool_is_run() {
-    must_end("the broadcast", || {
-        let client = jobserver::Client::new(2).expect("a pipe");
-        let pool = busy_pool(&client, true);
-        beside(&[&pool], || {
-            eventually("the pool has every token", || pool.stats().admitted == 3);
-            let all = pool.install(|| rayon::broadcast(|context| context.index()));
-            assert_eq!(all, [0, 1, 2, 3, 4, 5]);
+    for fair in [true, false] {
+        must_end("the broadcast", move || {
+            let client = jobserver::Client::new(2).expect("a pipe");
+            let pool = busy_pool(&client, fair);
+            beside(&[&pool], || {
+                eventually("the pool has every token", || pool.stats().admitted == 3);
+                let all = pool.install(|| rayon::broadcast(|context| context.index()));
+                assert_eq!(all, [0, 1, 2, 3, 4, 5]);
+            });
         });
-    });
+    }
 }
 
 /// A worker comes to a call to offer a token only when its own queue is empty, which within one call may be never.

@@ -62,7 +62,7 @@ pub(crate) struct Knobs {
     /// How long after a probe the lookout is asleep again: several times what it takes it to find
     /// nothing in rayon, or the probe itself would pass for a call.
     pub(crate) settle: Nanos,
-    /// How often a busy pool offers tokens to others, if it must. The bench `share` checks what comes of it.
+    /// How often a busy pool offers tokens to others, if it may. The bench `share` checks what comes of it.
     pub(crate) lease: Option<Pace>,
     /// How long a busy worker must have slept to count as blocked. It is looked for at half that
     /// pace where there is a suspect, else up to twenty times as slowly, so that a pool that
@@ -94,6 +94,7 @@ impl Default for Knobs {
                 term: 100 * MILLISECOND,
                 pause: (10 * MILLISECOND, 400 * MILLISECOND),
                 offer: 2 * MILLISECOND,
+                gives: true,
             }),
             detect: Some(10 * MILLISECOND),
             forbearance: 100 * MILLISECOND,
@@ -147,7 +148,7 @@ impl Knobs {
         if let Some(detect) = detect {
             named.push(("detect", detect));
         }
-        if let Some(Pace { term, pause: (pause_least, pause_most), offer }) = lease {
+        if let Some(Pace { term, pause: (pause_least, pause_most), offer, gives: _ }) = lease {
             named.push(("term", term));
             named.push(("pause_least", pause_least));
             named.push(("pause_most", pause_most));

@@ -4,6 +4,9 @@
 //! queue of each, as rayon broadcasts; the first that comes to it parks, and what funded it goes
 //! back. If nobody has taken it a moment later the pool fetches it again. Within one long call that
 //! may be far off: there a worker may come in the midst of a job, if the program lets it.
+//!
+//! Parked workers come to their turns by that, too, and those that wait for a latch. In a pool where nobody is
+//! ever idle nothing else looks after them, so that one that must not give way calls its workers as well.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -21,6 +24,8 @@ pub(crate) struct Pace {
     pub(crate) pause: (Nanos, Nanos),
     /// How long an offered token lies there before it is fetched back.
     pub(crate) offer: Nanos,
+    /// Whether others get anything. If not, workers are called for those of the pool that are parked.
+    pub(crate) gives: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +54,7 @@ const COPIES: usize = 8;
 
 #[derive(Debug)]
 pub(super) struct Lease {
-    /// `None` if the program must not give way.
+    /// `None` if nobody is ever called.
     pace: Option<Pace>,
     stage: Stage,
     /// Offers in a row that nobody took.
@@ -67,7 +72,8 @@ impl Lease {
         Lease {
             pace,
             stage: Stage::Waiting(None),
-            refused: 0,
+            // What is offered to nobody is never taken.
+            refused: if pace.is_some_and(|pace| pace.gives) { 0 } else { u32::MAX },
             swapped: false,
             amid: false,
             copies: 0,
@@ -83,8 +89,14 @@ impl Lease {
         }
     }
 
+    /// Whether others may have what funds a worker that is called.
+    fn gives(&self) -> bool {
+        self.pace.is_some_and(|pace| pace.gives)
+    }
+
+    /// Whether a token goes back once the parked workers have had their turns.
     pub(super) fn is_leaving(&self) -> bool {
-        self.stage == Stage::Leaving
+        self.stage == Stage::Leaving && self.gives()
     }
 
     pub(super) fn is_offering(&self) -> bool {
@@ -141,8 +153,7 @@ impl Policy {
             return;
         }
         match self.lease.stage {
-            // While one lies there, nobody waits.
-            Stage::Waiting(_) if !market.contended() || self.draining => {
+            Stage::Waiting(_) if self.draining || !self.has_use_for_calls(market) => {
                 self.lease.wait(now, self.funds);
             }
             Stage::Waiting(_) => {
@@ -161,12 +172,23 @@ impl Policy {
         }
     }
 
-    /// Whether the workers are called to offer a token, and none has come yet.
-    pub(crate) fn calls(&self) -> bool {
-        self.lease.stage == Stage::Called
+    /// Whether anybody may be waiting for what a worker leaves that comes to a call.
+    fn has_use_for_calls(&self, market: Market) -> bool {
+        // While a token lies there, no other process waits for one.
+        if self.lease.gives() {
+            return market.contended();
+        }
+        // A copy in the queue of a thread that does not come back would keep rayon's pool alive.
+        let comes_back = !self.adopted;
+        comes_back && (self.roster.len() > 0 || self.absences.queued() > 0)
     }
 
-    /// A worker has come because all were called to offer a token.
+    /// Whether the workers are called to offer a token, and none has come yet.
+    pub(crate) fn calls(&self) -> bool {
+        self.lease.stage == Stage::Called && self.lease.gives()
+    }
+
+    /// A worker has come because all were called.
     pub(crate) fn called_to_offer(
         &mut self,
         now: Nanos,
@@ -188,7 +210,9 @@ impl Policy {
         let admitted = self.absences.is_here(worker)
             && self.roster.is_outside(worker)
             && !self.in_turn(worker);
-        if self.ended || !self.calls() || !admitted {
+        let gives = self.lease.gives();
+        let asked = self.lease.stage == Stage::Called && (gives || leave != Leave::Amid);
+        if self.ended || !asked || !admitted {
             return Verdict::Stay;
         }
         if self.admitted < 2 || self.sweep.in_turn.is_some() {
@@ -215,10 +239,14 @@ impl Policy {
             self.lease.wait_briefly(now, self.funds);
             return Verdict::Park;
         }
+        let first = self.roster.take_oldest();
+        if first.is_none() && !gives {
+            self.lease.wait(now, self.funds);
+            return Verdict::Stay;
+        }
         self.lease.stage = Stage::Leaving;
         // Everybody has a copy of the call, and perhaps of a broadcast nobody announced.
         self.epoch += 1;
-        let first = self.roster.take_oldest();
         self.step_aside(now, worker, leave, out);
         match first {
             Some(first) => self.sweep_from(now, first, out),
@@ -246,7 +274,7 @@ impl Policy {
 
     /// Whoever was to leave for an offer stays, or makes room for another.
     pub(super) fn forget_offer(&mut self, now: Nanos) {
-        if self.lease.is_leaving() {
+        if self.lease.stage == Stage::Leaving {
             self.lease.wait(now, self.funds);
         }
     }
@@ -262,6 +290,7 @@ mod tests {
         term: 100 * MILLISECOND,
         pause: (10 * MILLISECOND, 400 * MILLISECOND),
         offer: 2 * MILLISECOND,
+        gives: true,
     };
 
     /// The first one's part, in thousandths, of what two busy pools have in 20 s if each takes whatever the

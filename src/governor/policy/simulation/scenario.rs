@@ -9,7 +9,7 @@ use super::program::{self, Code, Op, Taste};
 use super::world::World;
 use super::{MICROSECOND, MILLISECOND, Nanos};
 use crate::governor::policy::Knobs;
-use crate::governor::policy::knobs::Pace;
+use crate::governor::policy::Pace;
 
 /// A world, and how long its jobs take one after another.
 pub(super) struct Scenario {
@@ -40,7 +40,8 @@ fn world(seed: u64, blocks: bool) -> Scenario {
         // These worlds are short: let there be more offers than in life.
         let (term, longest) = (dice.between(MILLISECOND, 5 * MILLISECOND), 10 * MILLISECOND);
         let pause = (200 * MICROSECOND, longest);
-        world.lease = Some(Pace { term, pause, offer: dice.between(0, MILLISECOND) });
+        let (offer, gives) = (dice.between(0, MILLISECOND), dice.percent(75));
+        world.lease = Some(Pace { term, pause, offer, gives });
     }
     if !world.tells || (blocks && dice.percent(20)) {
         world.detect = None;

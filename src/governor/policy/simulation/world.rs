@@ -13,7 +13,7 @@ use super::laws::Laws;
 use super::machine::{Latch, Pool};
 use super::worker::Worker;
 use crate::governor::policy::Knobs;
-use crate::governor::policy::knobs::Pace;
+use crate::governor::policy::Pace;
 
 /// A thread gets to run, or something reaches it.
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 //! What busy pools and slack ones give up to others, and who is asked for it.
 
 use super::*;
+use crate::governor::policy::Pace;
 
 #[test]
 fn a_call_that_looks_after_a_nested_worker_puts_no_offer_off() {
@@ -202,4 +203,37 @@ fn a_wait_that_ends_when_the_fund_has_come_back_is_activity() {
         story.now += MILLISECOND / 4;
         assert!(story.now <= back + 5 * sweep, "the parked workers' copies lie there");
     }
+}
+
+/// Nobody else looks after them where nobody is ever idle: neither after their copies of a broadcast nor
+/// after their latches.
+#[test]
+fn a_busy_pool_that_must_not_give_way_looks_after_those_that_are_parked_and_keeps_its_tokens() {
+    let usual = Knobs::default();
+    let lease = usual.lease.map(|pace| Pace { gives: false, ..pace });
+    let mut story = Story::with(6, 3, Knobs { detect: None, lease, ..usual });
+    story.spread();
+    let nested = story.policy.roster.take_oldest().expect("there are but three funds");
+    story.policy.roster.park_nested(nested, story.now);
+    let call = |story: &mut Story, worker| {
+        let (_, longest) = lease.expect("the default").pause;
+        let before = story.now;
+        while !story.beat(DRY, Ran::No).offer {
+            assert!(story.now <= before + 2 * longest, "nobody is called");
+        }
+        assert!(!story.policy.calls(), "not in the midst of a job");
+        assert_eq!(yields(story, worker).0, Verdict::Stay);
+        story.tell(|policy, now, out| policy.called_to_offer(now, worker, false, out))
+    };
+    let (verdict, orders) = call(&mut story, 5);
+    assert_eq!((verdict, woken(&orders)), (Verdict::Park, vec![(nested, Wake::Work)]));
+    story.resumed();
+    assert_eq!(call(&mut story, 4).0, Verdict::Park);
+    let mut turns = Vec::new();
+    while let Some(worker) = story.policy.sweep.in_turn {
+        turns.push(worker);
+        let _ = turned(&mut story, worker);
+    }
+    assert_eq!(turns, [1, 2, 5]);
+    assert_eq!((story.policy.admitted(), story.funds, story.policy.tally().offers), (3, 0, 0));
 }
