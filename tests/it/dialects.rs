@@ -89,6 +89,7 @@ struct Group {
     workers: [usize; 2],
     tokens: usize,
     detect: Option<Duration>,
+    fair: bool,
 }
 
 impl Group {
@@ -96,12 +97,13 @@ impl Group {
         let workers = [1 + random.below(9) as usize, 1 + random.below(6) as usize];
         let tokens = random.below((workers[0] + workers[1]) as u64) as usize;
         let detect = (random.below(3) == 0).then_some(Duration::from_millis(10));
-        Group { workers, tokens, detect }
+        Group { workers, tokens, detect, fair: random.below(4) > 0 }
     }
 
     fn builder(&self, pool: usize, jobserver: &Jobserver) -> ThreadPoolBuilder {
         let builder = ThreadPoolBuilder::new().num_threads(self.workers[pool]);
-        builder.jobserver(jobserver.clone()).detect_blocking(self.detect)
+        let builder = builder.jobserver(jobserver.clone()).detect_blocking(self.detect);
+        builder.fair_share(self.fair)
     }
 
     /// Runs some programs, half of them `alongside` the others or before, and checks the budget.
