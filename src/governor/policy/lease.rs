@@ -34,7 +34,7 @@ enum Stage {
     Waiting(Option<Nanos>),
     /// They have been called, and none has come yet.
     Called,
-    /// One has parked; its fund pays for turns of the others before it goes back.
+    /// One has parked; its fund pays for turns of the others before it goes back, if it does.
     Leaving,
     /// A token has gone back; at this instant it shows whether somebody took it.
     Offered(Nanos),
