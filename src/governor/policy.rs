@@ -293,6 +293,9 @@ impl Policy {
     /// A worker that was woken to work runs.
     pub(crate) fn resumed(&mut self, now: Nanos) {
         self.waking = self.waking.saturating_sub(1);
+        if !self.tried && self.phase == Phase::Slack && self.looks.probe_at.is_none() {
+            self.probe_first(now);
+        }
         self.rest(now);
         self.listen_anew(now);
     }

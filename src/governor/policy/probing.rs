@@ -222,8 +222,13 @@ impl Policy {
             self.phase = Phase::Listening { since: now };
             return;
         }
+        let lay = matches!(self.phase, Phase::Saturated { .. });
         self.phase = Phase::Slack;
-        self.tried = true;
+        let first = !std::mem::replace(&mut self.tried, true);
+        if first && !lay && self.engaged > 0 && self.admitted == 1 && self.roster.len() > 0 {
+            // It may have been found before the call, if whoever calls had to wait for a core.
+            self.probe_by(now + self.knobs.look.0);
+        }
         self.watch_from(now);
         self.listen_later(now);
         self.release.answered(now + self.knobs.canary);

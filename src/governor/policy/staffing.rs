@@ -24,14 +24,23 @@ impl Policy {
             }
             self.looks.pause = self.knobs.look.0;
             self.pressing = false;
-            // The call that brought us here may still be on its way into the injector, where a
-            // probe posted now could be found before it.
-            self.looks.probe_at = Some(now + self.knobs.tau);
+            self.probe_first(now);
         }
     }
 
+    /// Plans the first probe of a pool that has just become active. The call that made it so may still be on
+    /// its way into the injector, where a probe posted now could be found before it.
+    pub(super) fn probe_first(&mut self, now: Nanos) {
+        self.looks.probe_at = Some(now + self.knobs.tau);
+    }
+
     pub(super) fn wake(&mut self, now: Nanos, worker: usize, out: &mut Orders) {
+        let first = self.phase == Phase::Dormant;
         self.admit(now);
+        if first {
+            // Whoever calls has yet to wake it before the call is on its way.
+            self.looks.probe_at = None;
+        }
         self.waking += 1;
         out.wake.push((worker, Wake::Work));
     }

@@ -19,6 +19,30 @@ fn a_saturated_pool_doubles_as_long_as_that_helps() {
     assert_eq!(story.policy.deadline(), None, "nothing is left to wait for while all are busy");
 }
 
+/// Posted any earlier it was found before the call by the very worker that was woken for it, in one of twelve
+/// calls; and that the pool has no worker idle was found out 4 ms later.
+#[test]
+fn the_first_probe_comes_once_whoever_was_woken_for_the_call_has_looked_for_it() {
+    let mut story = Story::new(4, false, 1);
+    story.enter();
+    let Knobs { tau, look: (again, _), .. } = story.policy.knobs;
+    assert!(story.policy.deadline().is_none_or(|at| at > 2 * tau), "it may take long to wake");
+    story.now = 2 * tau;
+    assert_eq!(story.after(0, PLENTY).posts, 0);
+    story.resumed();
+    story.until_posted();
+    assert_eq!(story.now, 3 * tau);
+    // Whoever called waited for a core meanwhile.
+    story.now += tau / 2;
+    let _ = story.taken(PLENTY, 3, false);
+    let begin = story.now;
+    story.until_posted();
+    assert_eq!(story.now, begin + again);
+    story.now += tau / 2;
+    let _ = story.taken(PLENTY, 3, false);
+    assert_eq!(story.policy.looks.probe_at, None, "but not for ever");
+}
+
 #[test]
 fn a_saturated_pool_without_tokens_waits_for_one_and_for_nothing_else() {
     let mut story = Story::new(4, false, 1);
