@@ -489,8 +489,10 @@ impl Policy {
             // Of such calls the end is not announced either, and found out later.
             self.release.patience(4 * without)
         } else {
-            // Between two calls as well somebody may be waiting for the tokens.
-            self.release.patience_between(without)
+            // Between two calls as well somebody may be waiting for the tokens: where each is announced, all
+            // that wait have theirs 2 ms after the last job (`latency`), as loops with gaps of 1 ms keep them.
+            let longest = if self.anchored { Nanos::MAX } else { 5 * without / 2 };
+            self.release.patience_between(without).min(longest)
         }
     }
 

@@ -22,10 +22,10 @@ pub(crate) struct Knobs {
     /// How long a pool must have been slack before it gives up a token that others may want:
     /// with no call known to be under way, and within one, where a serial phase may end any time.
     /// The first is what 2 ms from the last job to all tokens back leave room for (`latency`), and
-    /// how close calls must be to make a loop; it doubles twice while nobody wants what goes back, and is a
-    /// quarter of this where others keep taking it. The second doubles, too, and rows of phases with 3 ms of
-    /// serial work are as fast with it as with 5 ms, while four processes of unlike phases took 1.15 times as long
-    /// as perfect packing with 5 ms, and 1.11 times with it.
+    /// how close calls must be to make a loop; it grows to 2.5 times this, or 4 times where calls are not
+    /// announced, while nobody wants what goes back, and is a quarter of this where others keep taking it. The
+    /// second doubles, too, and rows of phases with 3 ms of serial work are as fast with it as with 5 ms, while
+    /// four processes of unlike phases took 1.15 times as long as perfect packing with 5 ms, and 1.11 times with it.
     pub(crate) patience: (Nanos, Nanos),
     /// How long idle tokens may be kept while nobody else wants one: all are back within 50 ms of the
     /// last job (`latency`), and phases with 3 ms of serial work keep theirs.

@@ -89,8 +89,23 @@ fn tokens_are_kept_longer_between_two_calls_once_nobody_wanted_them_there() {
         story.until_posted();
     }
     let patience = Knobs::default().patience.0;
-    let times: Vec<_> = kept.iter().map(|kept| kept / patience).collect();
-    assert_eq!(times, [1, 2, 4, 4], "{kept:?}");
+    let halves: Vec<_> = kept.iter().map(|kept| 2 * kept / patience).collect();
+    assert_eq!(halves, [2, 4, 5, 5], "{kept:?}");
+}
+
+#[test]
+fn where_all_calls_are_announced_whoever_waits_between_two_has_tokens_soon() {
+    let kept = |anchored| {
+        let mut policy = Policy::new(4, anchored, Knobs::default());
+        for _ in 0..3 {
+            policy.release.next_round(false, 3, 4);
+            policy.release.gave();
+            policy.release.postpone(0);
+            policy.release.reset();
+        }
+        2 * policy.patience() / Knobs::default().patience.0
+    };
+    assert_eq!([false, true].map(kept), [5, 8], "else the gap seems shorter than it is");
 }
 
 #[test]
