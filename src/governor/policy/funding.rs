@@ -45,7 +45,11 @@ impl Policy {
             && let Some(worker) = self.roster.take_best()
         {
             self.wake(now, worker, out);
-            self.withdraw(now);
+            self.growth.withdraw();
+            if self.phase == Phase::Slack {
+                // There are two at least to look at, where there may have been but one.
+                self.listen_later(now);
+            }
         }
         if std::mem::take(&mut self.resuming) && !saturated {
             self.resume_with(now, out);

@@ -83,6 +83,28 @@ fn a_fund_that_comes_between_two_phases_adds_a_worker() {
     assert_eq!((woken(&orders), story.policy.funds(), story.funds), (Vec::new(), 2, 1));
 }
 
+/// Once nobody looked after that until idle tokens were due to go back, 20 ms later.
+#[test]
+fn a_pool_that_tries_a_second_worker_looks_soon_whether_it_needs_a_third() {
+    let knobs = Knobs { detect: None, lease: None, sweep: 1_000 * MILLISECOND, ..Knobs::default() };
+    let mut story = Story::with(4, 4, knobs);
+    story.enter();
+    story.resumed();
+    story.until_posted();
+    let probe =
+        Sighting { worker: 3, nested: false, moved: false, judged: Judged::Active, late: false };
+    let ((), orders) = story.tell(|policy, now, out| {
+        assert_eq!(policy.taken(now, PLENTY, probe, out), Verdict::Stay);
+    });
+    assert_eq!((woken(&orders), story.policy.growth.asked()), (vec![(2, Wake::Work)], 0));
+    story.resumed();
+    let posted = story.policy.last_post;
+    // Another look comes after the first pause, for a single worker.
+    story.policy.looks.probe_at = None;
+    story.until_posted();
+    assert!(story.now <= posted + knobs.look.1, "{}", story.now - posted);
+}
+
 /// Once a worker that waited for a latch was never taken for one too many, however little it found to do.
 #[test]
 fn an_added_worker_that_finds_nothing_to_do_has_failed_whether_it_waits_for_a_latch_or_not() {
