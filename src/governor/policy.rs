@@ -207,6 +207,7 @@ impl Policy {
         }
         if self.funds > self.admitted && self.floor() > self.admitted {
             self.admit(now);
+            self.probe_first(now);
             return Verdict::Stay;
         }
         self.roster.park_cold(worker, self.epoch);
@@ -224,6 +225,7 @@ impl Policy {
         self.roster.join(worker);
         self.unborn -= 1;
         self.admit(now);
+        self.probe_first(now);
     }
 
     /// A call or job from outside begins.
@@ -293,9 +295,7 @@ impl Policy {
     /// A worker that was woken to work runs.
     pub(crate) fn resumed(&mut self, now: Nanos) {
         self.waking = self.waking.saturating_sub(1);
-        if !self.tried && self.phase == Phase::Slack && self.looks.probe_at.is_none() {
-            self.probe_first(now);
-        }
+        self.probe_first(now);
         self.rest(now);
         self.listen_anew(now);
     }
@@ -489,8 +489,8 @@ impl Policy {
             // Of such calls the end is not announced either, and found out later.
             self.release.patience(4 * without)
         } else {
-            // Between two calls as well somebody may be waiting for the tokens: where each is announced, all
-            // that wait have theirs 2 ms after the last job (`latency`), as loops with gaps of 1 ms keep them.
+            // Between two calls as well somebody may be waiting for the tokens. Where each is announced no more
+            // than this is left of the 2 ms that the bench `latency` allows; gaps of 1 ms are shorter still.
             let longest = if self.anchored { Nanos::MAX } else { 5 * without / 2 };
             self.release.patience_between(without).min(longest)
         }

@@ -357,6 +357,7 @@ impl Policy {
             && let Some(next) = self.absences.pop()
         {
             self.admit(now);
+            self.probe_first(now);
             self.welcome(next, out);
         }
     }

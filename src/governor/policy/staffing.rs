@@ -24,23 +24,20 @@ impl Policy {
             }
             self.looks.pause = self.knobs.look.0;
             self.pressing = false;
-            self.probe_first(now);
         }
     }
 
-    /// Plans the first probe of a pool that has just become active. The call that made it so may still be on
-    /// its way into the injector, where a probe posted now could be found before it.
+    /// An admitted worker runs: plans the first probe, if there has been none since the pool was dormant. The
+    /// call that made it active wakes a worker first, and may still be on its way into the injector, where a
+    /// probe posted now could be found before it.
     pub(super) fn probe_first(&mut self, now: Nanos) {
-        self.looks.probe_at = Some(now + self.knobs.tau);
+        if !self.tried && self.phase == Phase::Slack && self.looks.probe_at.is_none() {
+            self.looks.probe_at = Some(now + self.knobs.tau);
+        }
     }
 
     pub(super) fn wake(&mut self, now: Nanos, worker: usize, out: &mut Orders) {
-        let first = self.phase == Phase::Dormant;
         self.admit(now);
-        if first {
-            // Whoever calls has yet to wake it before the call is on its way.
-            self.looks.probe_at = None;
-        }
         self.waking += 1;
         out.wake.push((worker, Wake::Work));
     }

@@ -8,8 +8,7 @@ use super::laws::Laws;
 use super::program::{self, Code, Op, Taste};
 use super::world::World;
 use super::{MICROSECOND, MILLISECOND, Nanos};
-use crate::governor::policy::Knobs;
-use crate::governor::policy::Pace;
+use crate::governor::policy::{Knobs, Pace};
 
 /// A world, and how long its jobs take one after another.
 pub(super) struct Scenario {

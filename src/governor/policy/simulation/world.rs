@@ -12,8 +12,7 @@ use super::jobserver::{Fund, Jobserver, Process, Reader, Stranger};
 use super::laws::Laws;
 use super::machine::{Latch, Pool};
 use super::worker::Worker;
-use crate::governor::policy::Knobs;
-use crate::governor::policy::Pace;
+use crate::governor::policy::{Knobs, Pace};
 
 /// A thread gets to run, or something reaches it.
 #[derive(Debug)]

@@ -19,8 +19,8 @@ fn a_saturated_pool_doubles_as_long_as_that_helps() {
     assert_eq!(story.policy.deadline(), None, "nothing is left to wait for while all are busy");
 }
 
-/// Posted any earlier it was found before the call by the very worker that was woken for it, in one of twelve
-/// calls; and that the pool has no worker idle was found out 4 ms later.
+/// Posted any earlier it was found before the call by the very worker that was woken for it, in one of eleven
+/// calls; and that the pool has no worker idle was found out 5 ms later.
 #[test]
 fn the_first_probe_comes_once_whoever_was_woken_for_the_call_has_looked_for_it() {
     let mut story = Story::new(4, false, 1);

@@ -105,7 +105,7 @@ fn where_all_calls_are_announced_whoever_waits_between_two_has_tokens_soon() {
         }
         2 * policy.patience() / Knobs::default().patience.0
     };
-    assert_eq!([false, true].map(kept), [5, 8], "else the gap seems shorter than it is");
+    assert_eq!([false, true].map(kept), [5, 8], "bare calls with gaps of 1 ms need more");
 }
 
 #[test]
