@@ -56,6 +56,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let owned = |job: &(dyn Fn() + Sync)| pool.install(job);
     if options.wants("back") {
         tokens_back(&mut figures, "owned pool", &budget, &owned, trials);
+        let late = trials::oversleeping(5 * trials);
+        let what = "a bare thread: latest of as many wake-ups as that takes";
+        figures.keep(what, late.millis());
+        figures.note(format!("{what}: 95th percentile"), late.at(0.95), "ms", ..);
+        figures.note(format!("{what}: worst"), late.worst(), "ms", ..);
     }
     if options.wants("growth") {
         // Ten times as many, or a hundredth of them would be less than one.

@@ -70,6 +70,20 @@ pub(crate) fn back_to_waiter(budget: &Budget, enter: Enter<'_>, trials: usize) -
     }))
 }
 
+/// With nothing of ours: by how much a thread that sleeps oversleeps, the longest of as many times as threads wake up
+/// until all tokens are back. What takes that long now and then is taken by the machine.
+pub(crate) fn oversleeping(trials: usize) -> Times {
+    let time = Duration::from_micros(100);
+    // Of workers that take a probe, of whoever waits for the token of each, of the governor.
+    let wakes = 2 * TOKENS + 4;
+    let late = |_| {
+        let begin = Instant::now();
+        nap(time);
+        begin.elapsed().saturating_sub(time)
+    };
+    Times::of((0..trials).map(|_| (0..wakes).map(late).max().unwrap_or_default()))
+}
+
 /// From a token's release by another client until a worker of ours runs on it.
 pub(crate) fn growth(budget: &Budget, enter: Enter<'_>, trials: usize) -> Times {
     Times::of((0..trials).map(|_| {

@@ -167,7 +167,7 @@ impl Policy {
         self.growth.shrunk();
         self.park(now, worker, nested);
         self.retire(now, out);
-        let more = self.release.burst(self.probes);
+        let more = self.release.burst(self.is_called(), self.probes);
         if more > 0 && self.admitted > self.floor() {
             self.post(now, more, out);
         } else {

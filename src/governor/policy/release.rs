@@ -46,9 +46,13 @@ const MOST: i32 = 2;
 /// Halvings at most: what is left of 2.5 ms is as short as the look at whether tokens are taken.
 const LEAST: i32 = -4;
 
-/// Probes of one round that lie in the injector at once. More would wake more workers than run at
+/// Probes of one round that lie in the injector at once within a call. More would wake more workers than run at
 /// once on a small machine, and none of them in time.
 const BURST: usize = 4;
+
+/// The same between two calls, when the workers have nothing else to do. With four of sixteen workers' probes, those
+/// who wait for all tokens have them a quarter later (`latency -- back`, median).
+const BURST_BETWEEN: usize = 2 * BURST;
 
 impl Release {
     pub(crate) fn pending(&self) -> usize {
@@ -65,9 +69,10 @@ impl Release {
         self.given
     }
 
-    /// How many probes the round has room for beside `posted`.
-    pub(crate) fn burst(&self, posted: usize) -> usize {
-        self.pending.min(BURST).saturating_sub(posted)
+    /// How many probes the round has room for beside `posted`, `within` a call or not.
+    pub(crate) fn burst(&self, within: bool, posted: usize) -> usize {
+        let most = if within { BURST } else { BURST_BETWEEN };
+        self.pending.min(most).saturating_sub(posted)
     }
 
     pub(crate) fn surveyed(&self) -> bool {

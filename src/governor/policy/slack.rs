@@ -121,7 +121,7 @@ impl Policy {
             self.release.postpone((now + self.knobs.patience.0).min(until));
             return;
         }
-        self.post(now, self.release.burst(0), out);
+        self.post(now, self.release.burst(self.is_called(), 0), out);
     }
 
     /// Whether idle tokens have been kept for so long that something else keeps the pool from looking at them.
