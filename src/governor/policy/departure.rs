@@ -4,7 +4,7 @@ use super::absence::Presence;
 use super::{Nanos, Orders, Policy, Verdict, Wake};
 
 /// That thread's number among the workers.
-const BUILDER: usize = 0;
+pub(super) const BUILDER: usize = 0;
 
 /// What is known of it.
 #[derive(Debug, Default)]

@@ -107,8 +107,10 @@ impl Record {
     pub(crate) fn is_late(&self, usage: Usage, lain: Nanos, waited: Nanos) -> bool {
         let slept = self.slept.zip(usage.sleeps).map(|((_, before), sleeps)| sleeps - before);
         let least = if slept.is_none_or(|slept| slept <= 1) { WAKING } else { LATE };
+        // Nobody comes late to what was posted before he was there.
+        let there = self.slept.map_or(lain, |(since, _)| usage.at.saturating_sub(since));
         // It may have waited for the core just now, all the time since it was last asked.
-        lain >= least.max(waited + LATE)
+        lain.min(there) >= least.max(waited + LATE)
     }
 
     fn sleeps_like_a_job(&self, usage: Usage) -> bool {
@@ -202,16 +204,18 @@ mod tests {
 
     #[test]
     fn who_takes_a_probe_late_was_in_a_job_unless_it_waited_for_a_core_or_has_only_slept() {
-        let seen = |sleeps| Usage { sleeps: Some(sleeps), ..usage(0, 0) };
+        let seen = |at, sleeps| Usage { sleeps: Some(sleeps), ..usage(at, 0) };
+        let mut record = Record::default();
+        record.begin(seen(0, 10));
         let late = |slept: i64, lain, waited| {
-            let mut record = Record::default();
-            record.begin(seen(10));
-            record.is_late(seen(10 + slept), lain * MICROSECOND, waited * MICROSECOND)
+            record.is_late(seen(2_000, 10 + slept), lain * MICROSECOND, waited * MICROSECOND)
         };
         assert!(late(2, 100, 0) && !late(2, 99, 0));
         assert!(late(2, 300, 200) && !late(2, 299, 200), "a core was not to be had");
         assert!(late(1, 1_000, 0) && !late(1, 999, 0), "as an idle one does");
         assert!(late(1, 1_500, 1_400) && !late(1, 1_499, 1_400), "both");
+        let soon = |at| record.is_late(seen(at, 12), 1_500 * MICROSECOND, 0);
+        assert!(soon(100) && !soon(99), "the probe had been there before the worker");
     }
 
     #[test]

@@ -179,3 +179,45 @@ fn whoever_was_seen_to_block_is_called_when_nobody_else_is_left() {
     let (verdict, _) = story.taken(PLENTY, 1 - other, false);
     assert_eq!((verdict, story.policy.tally().overcommits), (Verdict::Park, 1));
 }
+
+/// Once the probe, which nobody took, showed a busy pool: somebody was added for it, and again as soon as that one's
+/// token had gone back.
+#[test]
+fn nobody_waits_for_a_probe_that_is_left_to_the_thread_that_built_the_pool() {
+    let mut story = adopted(2, 1, 2);
+    // It has run, and comes to no probe: the other worker is added.
+    let woken = (0..20).find_map(|_| story.beat(PLENTY, Ran::Busy).wake.pop());
+    assert_eq!(woken, Some((1, Wake::Work)));
+    story.resumed();
+    let mut added = 0;
+    for _ in 0..4_000 {
+        story.now += 250_000;
+        if story.policy.feels(story.now) {
+            story.policy.felt(story.now, Some(Felt::default().and(0)));
+        }
+        let mut orders = story.after(0, PLENTY);
+        loop {
+            orders = match orders.wake.pop() {
+                Some((1, Wake::Turn)) => {
+                    let turned = |policy: &mut Policy, now, out: &mut Orders| {
+                        policy.turned(now, PLENTY, 1, false, out)
+                    };
+                    story.tell(turned).1
+                }
+                Some((1, Wake::Work)) => {
+                    added += 1;
+                    story.tell(|policy, now, _| policy.resumed(now)).1
+                }
+                Some(other) => panic!("{other:?}"),
+                None if story.policy.admitted() > 1 && story.policy.probes > 0 => {
+                    story.taken(PLENTY, 1, false).1
+                }
+                None => break,
+            };
+        }
+    }
+    // The sweeps after activity ask for somebody to begin them, as long as they go on.
+    let sweeps = story.policy.knobs.resweeps as usize + 2;
+    assert!(added <= sweeps, "{added} times within a second in which it has not run");
+    assert_eq!(story.policy.admitted(), 1);
+}
