@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -71,6 +72,30 @@ pub(crate) fn idle(seconds: usize) -> io::Result<Idle> {
         timers.push(beside_a_timer()? - share);
     }
     Ok(Idle { shares, switches, timers })
+}
+
+/// The same beside a pool of the thread that has built it, which does without the pool.
+pub(crate) fn idle_beside_builder(
+    jobserver: Jobserver,
+    seconds: usize,
+) -> Result<Idle, Box<dyn Error>> {
+    let (built, is_built) = mpsc::channel();
+    // Gone at the end, whatever happens, so that the thread ends, too.
+    let (measuring, measured) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        let measuring = measuring;
+        scope.spawn(move || {
+            let builder = ThreadPoolBuilder::new().num_threads(WORKERS).jobserver(jobserver);
+            let pool = builder.use_current_thread().build();
+            if built.send(pool.as_ref().map(|_| ()).map_err(ToString::to_string)).is_ok() {
+                measured.recv().unwrap_or_default();
+            }
+        });
+        is_built.recv()??;
+        let idle = idle(seconds)?;
+        drop(measuring);
+        Ok(idle)
+    })
 }
 
 const SECOND: Duration = Duration::from_secs(1);

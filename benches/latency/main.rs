@@ -128,6 +128,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         figures.note(what, Quartiles::of(idle.timers).median(), "%", ..);
     }
     drop(all);
+    if options.wants("idle") {
+        let idle = cost::idle_beside_builder(budget.mine, if options.quick { 1 } else { 11 })?;
+        let what = "idle global pool and one whose builder does without it: context switches";
+        figures.keep(what, idle.switches.iter().copied());
+        figures.note(what, Quartiles::of(idle.switches).median(), "a second", ..=120.0);
+    }
     Ok(figures.record(&options)?)
 }
 
