@@ -74,27 +74,25 @@ pub(crate) fn idle(seconds: usize) -> io::Result<Idle> {
     Ok(Idle { shares, switches, timers })
 }
 
-/// The same beside a pool of the thread that has built it, which does without the pool.
-pub(crate) fn idle_beside_builder(
+/// Context switches a second of the same beside a pool of the thread that has built it, which does without the pool.
+pub(crate) fn switches_beside_builder(
     jobserver: Jobserver,
     seconds: usize,
-) -> Result<Idle, Box<dyn Error>> {
-    let (built, is_built) = mpsc::channel();
-    // Gone at the end, whatever happens, so that the thread ends, too.
-    let (measuring, measured) = mpsc::channel::<()>();
+) -> Result<Vec<f64>, Box<dyn Error>> {
     thread::scope(|scope| {
-        let measuring = measuring;
+        let (built, is_built) = mpsc::channel();
+        // Gone at the end, whatever happens, so that the thread ends, too.
+        let (_measuring, over) = mpsc::channel::<()>();
         scope.spawn(move || {
             let builder = ThreadPoolBuilder::new().num_threads(WORKERS).jobserver(jobserver);
             let pool = builder.use_current_thread().build();
             if built.send(pool.as_ref().map(|_| ()).map_err(ToString::to_string)).is_ok() {
-                measured.recv().unwrap_or_default();
+                over.recv().unwrap_or_default();
             }
         });
         is_built.recv()??;
-        let idle = idle(seconds)?;
-        drop(measuring);
-        Ok(idle)
+        nap(SECOND);
+        (0..seconds).map(|_| Ok(cost(SECOND)?.1)).collect()
     })
 }
 

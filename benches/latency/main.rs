@@ -129,10 +129,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     drop(all);
     if options.wants("idle") {
-        let idle = cost::idle_beside_builder(budget.mine, if options.quick { 1 } else { 11 })?;
+        let seconds = if options.quick { 1 } else { 11 };
+        let switches = cost::switches_beside_builder(budget.mine, seconds)?;
         let what = "idle global pool and one whose builder does without it: context switches";
-        figures.keep(what, idle.switches.iter().copied());
-        figures.note(what, Quartiles::of(idle.switches).median(), "a second", ..=120.0);
+        figures.keep(what, switches.iter().copied());
+        figures.note(what, Quartiles::of(switches).median(), "a second", ..=120.0);
     }
     Ok(figures.record(&options)?)
 }

@@ -4,7 +4,7 @@ use super::absence::Presence;
 use super::{Nanos, Orders, Policy, Verdict, Wake};
 
 /// That thread's number among the workers.
-pub(super) const BUILDER: usize = 0;
+const BUILDER: usize = 0;
 
 /// What is known of it.
 #[derive(Debug, Default)]
@@ -35,6 +35,12 @@ impl Departure {
 }
 
 impl Policy {
+    /// The thread that built the pool, as long as it is a worker: it runs whatever it likes, and nothing tells whether
+    /// that is a job.
+    pub(super) fn stranger(&self) -> Option<usize> {
+        self.adopted.then_some(BUILDER)
+    }
+
     /// The pool was dropped, which is all that the thread had to do with it: it may never come to a probe again.
     pub(super) fn dismiss_builder(&mut self, now: Nanos, out: &mut Orders) {
         // Whoever takes a probe that lies there already may have looked before.

@@ -1,6 +1,5 @@
 //! Probes: when they are posted, what it means that one lies untaken, and what that one is taken.
 
-use super::departure::BUILDER;
 use super::{Judged, LATE, Nanos, Orders, Phase, Policy, Sighting, Verdict};
 use crate::jobserver::Market;
 
@@ -173,8 +172,8 @@ impl Policy {
             self.post(now, more, out);
         } else {
             self.settle(now);
-            // A thread that built the pool comes to no probe, as long as it does without the pool.
-            self.doubtful = self.lookout().is_some_and(|left| !(self.adopted && left == BUILDER));
+            // A stranger comes to no probe as long as it does without the pool.
+            self.doubtful = self.lookout().is_some_and(|left| Some(left) != self.stranger());
         }
     }
 

@@ -51,7 +51,7 @@ const LEAST: i32 = -4;
 const BURST: usize = 4;
 
 /// The same between two calls, when the workers have nothing else to do. With four of sixteen workers' probes, those
-/// who wait for all tokens have them a quarter later (`latency -- back`, median).
+/// who wait for all tokens have them an eighth later (`latency -- back`, median).
 const BURST_BETWEEN: usize = 2 * BURST;
 
 impl Release {

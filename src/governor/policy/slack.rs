@@ -142,8 +142,7 @@ impl Policy {
     /// The admitted workers that are surveyed and counted: all, or as many as can be looked at in a
     /// moment. Of the others their next probes tell.
     pub(crate) fn sample(&self) -> impl Iterator<Item = usize> {
-        // The thread that built the pool runs whatever it likes.
-        let stranger = self.adopted.then_some(0);
+        let stranger = self.stranger();
         self.roster.outsiders(0, SPAN).filter(move |&worker| Some(worker) != stranger)
     }
 

@@ -109,6 +109,11 @@ impl Story {
         self.tell(|policy, now, out| policy.taken(now, market, sighting, out))
     }
 
+    /// A worker has looked at its own queues, and found nothing there.
+    fn turned(&mut self, worker: usize) -> (Verdict, Orders) {
+        self.tell(|policy, now, out| policy.turned(now, PLENTY, worker, false, out))
+    }
+
     fn resumed(&mut self) {
         self.tell(|policy, now, _| policy.resumed(now));
     }
@@ -331,7 +336,7 @@ fn a_worker_that_waits_in_a_spawned_job_is_watched_and_the_others_swept() {
         // A turn for the other, which finds nothing, after which the fund goes back.
         assert_eq!(woken(&orders), [(0, Wake::Turn)]);
         turns += 1;
-        let _ = story.tell(|policy, now, out| policy.turned(now, PLENTY, 0, false, out));
+        let _ = story.turned(0);
         story.until_posted();
         let (_, orders) = story.taken(PLENTY, 0, false);
         assert_eq!(woken(&orders), [(1, Wake::Work)]);
@@ -354,8 +359,7 @@ fn a_lookout_that_cannot_be_watched_is_not_woken_faster_than_the_beat() {
             let (verdict, orders) = story.taken(PLENTY, lookout, false);
             if verdict == Verdict::Park {
                 let other = woken(&orders)[0].0;
-                let _ =
-                    story.tell(|policy, now, out| policy.turned(now, PLENTY, other, false, out));
+                let _ = story.turned(other);
             }
         }
     }

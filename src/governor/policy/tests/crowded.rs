@@ -25,7 +25,7 @@ fn checked_on() -> Story {
 fn answer(story: &mut Story) {
     let _ = story.taken(PLENTY, 0, false);
     while let Some(worker) = story.policy.sweep.in_turn {
-        let _ = story.tell(|policy, now, out| policy.turned(now, PLENTY, worker, false, out));
+        let _ = story.turned(worker);
     }
     story.resumed();
 }
@@ -101,7 +101,7 @@ fn unwatched(beats: usize) -> Story {
             let _ = story.taken(PLENTY, lookout, false);
         }
         if let Some(worker) = story.policy.sweep.in_turn {
-            let _ = story.tell(|policy, now, out| policy.turned(now, PLENTY, worker, false, out));
+            let _ = story.turned(worker);
         }
     }
     while story.beat(PLENTY, Ran::Unknown).posts == 0 {}

@@ -49,12 +49,7 @@ fn somebody_looks_for_what_the_thread_has_left_behind() {
     let mut orders = story.taken(PLENTY, 2, false).1;
     while !story.policy.ended() {
         orders = match orders.wake.pop() {
-            Some((worker, Wake::Turn)) => {
-                let turned = |policy: &mut Policy, now, out: &mut Orders| {
-                    policy.turned(now, PLENTY, worker, false, out)
-                };
-                story.tell(turned).1
-            }
+            Some((worker, Wake::Turn)) => story.turned(worker).1,
             Some(other) => panic!("{other:?}"),
             None if story.policy.probes > 0 => story.taken(PLENTY, 2, false).1,
             None => story.beat(PLENTY, Ran::No),
@@ -198,12 +193,7 @@ fn nobody_waits_for_a_probe_that_is_left_to_the_thread_that_built_the_pool() {
         let mut orders = story.after(0, PLENTY);
         loop {
             orders = match orders.wake.pop() {
-                Some((1, Wake::Turn)) => {
-                    let turned = |policy: &mut Policy, now, out: &mut Orders| {
-                        policy.turned(now, PLENTY, 1, false, out)
-                    };
-                    story.tell(turned).1
-                }
+                Some((1, Wake::Turn)) => story.turned(1).1,
                 Some((1, Wake::Work)) => {
                     added += 1;
                     story.tell(|policy, now, _| policy.resumed(now)).1

@@ -13,10 +13,7 @@ fn rest(story: &mut Story) {
             let outside = (0..story.policy.workers).find(|&worker| story.policy.runs(worker));
             let mut next = outside.map(|taker| story.taken(PLENTY, taker, false).1.wake);
             while let Some(&(worker, Wake::Turn)) = next.as_ref().and_then(|woken| woken.first()) {
-                let turned = |policy: &mut Policy, now, out: &mut _| {
-                    policy.turned(now, PLENTY, worker, false, out)
-                };
-                next = Some(story.tell(turned).1.wake);
+                next = Some(story.turned(worker).1.wake);
             }
             if let Some(&(_, Wake::Work)) = next.as_ref().and_then(|woken| woken.first()) {
                 story.resumed();
