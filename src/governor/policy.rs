@@ -174,7 +174,7 @@ impl Policy {
             resuming: false,
             epoch: 1,
             sweep: Sweep::default(),
-            growth: Growth::new(knobs.backoff),
+            growth: Growth::new(knobs.backoff, if anchored { 1 } else { 5 } * knobs.beat.1),
             tried: false,
             lively: false,
             exploring: false,
@@ -475,7 +475,10 @@ impl Policy {
     /// Whether the workers are most likely asleep.
     pub(crate) fn presumes_sleep(&self) -> bool {
         let checked_on = self.admitted == 1 && self.heart.is_long_idle(self.knobs.beat.1);
-        !self.may_be_called() || self.release.pending() > 0 || checked_on
+        !self.may_be_called()
+            || self.release.pending() > 0
+            || checked_on
+            || self.growth.is_lulled()
     }
 
     /// How long idle tokens are kept that others may want.
@@ -503,6 +506,12 @@ impl Policy {
 
     /// Notes activity: nothing that was parked before has seen what it may have brought.
     fn touch(&mut self, now: Nanos) {
+        self.growth.stirred(now);
+        self.touch_lightly(now);
+    }
+
+    /// Notes that what goes on still does: no more has changed than may have before.
+    fn touch_lightly(&mut self, now: Nanos) {
         self.slack_since = now;
         self.failed_at = None;
         self.came_back = false;

@@ -58,7 +58,12 @@ impl Policy {
             let added = self.admit_all_funded(now, out);
             if added > 0 {
                 self.growth.started(added);
-                self.phase = Phase::Listening { since: now };
+                if self.growth.is_lulled() {
+                    // Whoever finds nothing takes the one that lies there, and leaves the pool as it was.
+                    self.post(now, 1, out);
+                } else {
+                    self.phase = Phase::Listening { since: now };
+                }
             } else if got < asked && self.roster.len() > 0 {
                 self.growth.ask(self.growth.step().min(self.roster.len()));
             }

@@ -19,12 +19,14 @@ pub(super) struct Looks {
     narrow_at: Option<Nanos>,
     /// When it last found that several had run.
     wide_at: Option<Nanos>,
+    /// The same, and that these had not run on our account.
+    certain_at: Option<Nanos>,
 }
 
 impl Looks {
     /// The pauses are between these bounds.
     pub(super) fn new((first, _): (Nanos, Nanos)) -> Self {
-        Looks { probe_at: None, pause: first, at: None, narrow_at: None, wide_at: None }
+        Looks { probe_at: None, pause: first, at: None, narrow_at: None, wide_at: None, certain_at: None }
     }
 }
 
@@ -68,11 +70,22 @@ impl Policy {
 
     /// So many workers have run since the last look.
     pub(super) fn glanced(&mut self, now: Nanos, active: usize) {
+        let seen = self.see();
+        if seen && active > 1 {
+            self.looks.certain_at = Some(now);
+        }
         // The thread that built the pool is in no sample, and may be at work.
         let active = active + usize::from(self.adopted);
-        let narrow = self.see() && active <= 1;
+        let narrow = seen && active <= 1;
         self.looks.narrow_at = narrow.then_some(now);
         self.looks.wide_at = (active > 1).then_some(now);
+    }
+
+    /// Whether several workers have run lately, and not on our account, as far as can be told: where nobody is parked
+    /// nobody looks, and nobody is woken for a turn either.
+    pub(super) fn glimpsed(&self, now: Nanos) -> bool {
+        let lately = |at: Nanos| now < at + self.knobs.hold;
+        self.roster.len() == 0 || self.growth.asked() > 0 || self.looks.certain_at.is_some_and(lately)
     }
 
     /// Whether it is time for a probe that looks for saturation. Where just one worker has run, another look at

@@ -12,6 +12,12 @@ pub(crate) struct Growth {
     backoff: Nanos,
     bounds: (Nanos, Nanos),
     not_before: Nanos,
+    /// The longest pause between two trials of a lull.
+    rarest: Nanos,
+    /// When something last changed, when a trial first failed since, and the pause in a lull for that.
+    stirred_at: Nanos,
+    failed_since: Option<Nanos>,
+    lull: Nanos,
     /// Workers that were added and have not yet been seen to find work.
     on_trial: usize,
     /// They were added since as many were of use before.
@@ -23,14 +29,23 @@ pub(crate) struct Growth {
     explore_at: Nanos,
 }
 
+/// Where nothing has changed for long, so small a part of that time lies between two trials: a wide phase that begins
+/// then comes late by that part of the serial one before it.
+const LULL: Nanos = 64;
+
 impl Growth {
-    pub(crate) fn new(bounds: (Nanos, Nanos)) -> Self {
+    /// The pauses after trials are between these bounds, and up to the `rarest` in a lull.
+    pub(crate) fn new(bounds: (Nanos, Nanos), rarest: Nanos) -> Self {
         Growth {
             step: 1,
             reached: 1,
             backoff: bounds.0,
             bounds,
             not_before: 0,
+            rarest,
+            stirred_at: 0,
+            failed_since: None,
+            lull: 0,
             on_trial: 0,
             recalled: false,
             asked: 0,
@@ -64,6 +79,31 @@ impl Growth {
     /// When the next round may begin; `None` while it waits for tokens instead.
     pub(crate) fn due(&self) -> Option<Nanos> {
         (self.asked == 0).then_some(self.not_before)
+    }
+
+    /// Something has changed: more workers may be of use before long.
+    pub(crate) fn stirred(&mut self, now: Nanos) {
+        self.stirred_at = now;
+        self.end_lull();
+    }
+
+    /// Whether nothing has changed for so long that it pays to look more rarely than ever else.
+    pub(crate) fn is_still(&self, now: Nanos) -> bool {
+        now >= self.stirred_at + LULL * self.bounds.1
+    }
+
+    /// The next trial comes no later than the pauses outside a lull allow.
+    fn end_lull(&mut self) {
+        self.failed_since = None;
+        let lull = std::mem::take(&mut self.lull);
+        if lull > self.bounds.1 {
+            self.not_before -= lull - self.bounds.1;
+        }
+    }
+
+    /// Whether for so long nobody has been of use who was added that the next one will hardly be.
+    pub(crate) fn is_lulled(&self) -> bool {
+        self.lull > self.bounds.1
     }
 
     pub(crate) fn asked(&self) -> usize {
@@ -114,6 +154,7 @@ impl Growth {
         self.step = (self.step * 2).max(more).min(workers.max(1));
         self.reached = self.reached.max(admitted);
         self.backoff = self.bounds.0;
+        self.stirred(now);
         self.not_before = now;
         true
     }
@@ -131,7 +172,9 @@ impl Growth {
         self.recalled = false;
         self.on_trial = 0;
         self.step = 1;
-        self.not_before = now + self.backoff;
+        let lasts = now - *self.failed_since.get_or_insert(now);
+        self.lull = (lasts / LULL).min(self.rarest);
+        self.not_before = now + self.backoff.max(self.lull);
         self.backoff = (self.backoff * 2).min(self.bounds.1);
         true
     }
@@ -151,6 +194,7 @@ impl Growth {
         self.on_trial = 0;
         self.recalled = false;
         self.backoff = self.bounds.0;
+        self.end_lull();
         self.not_before = 0;
         self.asked = 0;
         self.explore_pause = self.bounds.0;
@@ -164,7 +208,7 @@ mod tests {
 
     #[test]
     fn explorations_come_after_pauses_that_double_up_to_a_bound() {
-        let mut growth = Growth::new((200, 4_000));
+        let mut growth = Growth::new((200, 4_000), 4_000);
         let times: Vec<_> = (0..120_000).filter(|&now| growth.explores(now)).collect();
         let pauses: Vec<_> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
         assert_eq!(pauses, [200, 400, 800, 1_600, 3_200, 6_400, 12_800, 25_600, 32_000, 32_000]);
@@ -172,7 +216,7 @@ mod tests {
 
     #[test]
     fn rounds_that_found_nothing_are_tried_again_after_pauses_that_double_until_one_helps() {
-        let mut growth = Growth::new((200, 1_000));
+        let mut growth = Growth::new((200, 1_000), 1_000);
         let mut pauses = |helps: bool| {
             growth.started(1);
             if helps {
@@ -188,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_round_is_judged_once() {
-        let mut growth = Growth::new((200, 1_000));
+        let mut growth = Growth::new((200, 1_000), 1_000);
         growth.started(1);
         assert!(growth.failed(0, 2));
         assert_eq!((growth.failed(0, 2), growth.confirmed(0, 2, 8)), (false, false));

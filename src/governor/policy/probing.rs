@@ -52,6 +52,13 @@ impl Policy {
             return Verdict::Park;
         }
         self.looked = false;
+        let failed = self.failed_at == Some(now);
+        if spare && failed && self.growth.is_lulled() && matches!(self.phase, Phase::Listening { .. }) && self.probes > 0 {
+            self.park(now, worker, nested);
+            self.retire(now, out);
+            self.phase = Phase::Saturated { since: now };
+            return Verdict::Park;
+        }
         if sweeps {
             return self.begin_sweep(now, worker, nested, out);
         }

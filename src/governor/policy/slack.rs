@@ -152,7 +152,12 @@ impl Policy {
     pub(crate) fn counted(&mut self, now: Nanos, active: usize) {
         let kept = now >= self.slack_since + self.knobs.hold;
         if kept && 2 * active >= self.sample().count() && !self.draining {
-            self.touch(now);
+            if active > 1 && self.glimpsed(now) {
+                self.touch(now);
+            } else if !self.growth.is_still(now) {
+                // One may compute on, and the others have run on our account: a wide phase may follow all the same.
+                self.touch_lightly(now);
+            }
         }
     }
 
@@ -162,9 +167,13 @@ impl Policy {
         self.heart.blind = ran == Ran::Unknown;
         match ran {
             Ran::Busy => {
-                self.touch(now);
-                self.quicken();
                 // Of a call that was announced nothing new is known: it may compute on in a serial phase.
+                if !self.is_called() {
+                    self.touch(now);
+                } else if !self.growth.is_still(now) {
+                    self.touch_lightly(now);
+                }
+                self.quicken();
                 if self.engaged == 0 {
                     self.resume_silently(out);
                 }

@@ -443,7 +443,7 @@ proptest! {
     #[test]
     fn growth_stays_within_its_bounds(trials in proptest::collection::vec(any::<bool>(), 0..100)) {
         let bounds = Knobs::default().backoff;
-        let mut growth = Growth::new(bounds);
+        let mut growth = Growth::new(bounds, 0);
         let (mut now, mut step) = (0, growth.step());
         for helped in trials {
             growth.started(growth.step());

@@ -185,7 +185,7 @@ fn a_system_that_does_not_tell_has_no_pulse() {
 
 #[test]
 fn growth_that_helps_goes_on_to_the_width_it_once_had() {
-    let mut growth = Growth::new(Knobs::default().backoff);
+    let mut growth = Growth::new(Knobs::default().backoff, 0);
     for admitted in [2, 4, 8] {
         growth.started(admitted / 2);
         growth.confirmed(0, admitted, 64);
@@ -205,7 +205,7 @@ fn growth_that_helps_goes_on_to_the_width_it_once_had() {
     growth.recalled(6);
     assert!(growth.failed(0, 1));
     assert_eq!((growth.step(), growth.reached()), (1, 1), "a call that makes no use of them does");
-    let mut growth = Growth::new(Knobs::default().backoff);
+    let mut growth = Growth::new(Knobs::default().backoff, 0);
     growth.started(7);
     growth.confirmed(0, 8, 64);
     growth.recalled(7);
