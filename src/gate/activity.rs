@@ -69,11 +69,11 @@ impl Seat {
         }
     }
 
-    /// Whether the worker has run at all since it was last seen; judged from another thread. If not, its
+    /// What the worker has run since it was last seen; told from another thread. If that is nothing, its
     /// sleeps until then do not count any more.
-    pub(crate) fn count(&self, now: Nanos) -> bool {
+    pub(crate) fn count(&self, now: Nanos) -> Nanos {
         let mut state = self.state.lock();
-        state.usage(now).is_some_and(|usage| state.record.count(usage))
+        state.usage(now).map_or(0, |usage| state.record.count(usage))
     }
 
     /// What the worker has run since this was last asked, from another thread; `None`: the system does

@@ -117,8 +117,9 @@ impl Governor {
             policy.inspect(now, still, orders);
         }
         if policy.counts(now) {
-            let active = policy.sample().filter(|&worker| self.seats[worker].count(now)).count();
-            policy.counted(now, active);
+            let ran = policy.sample().map(|worker| self.seats[worker].count(now));
+            let felt = ran.fold(Felt::default(), Felt::and);
+            policy.counted(now, felt);
         }
         if policy.doubts(now) && policy.sample().any(|worker| self.seats[worker].starves()) {
             policy.starved(now);

@@ -58,7 +58,7 @@ impl Policy {
             let added = self.admit_all_funded(now, out);
             if added > 0 {
                 self.growth.started(added);
-                if self.growth.is_lulled() {
+                if self.is_lulled() {
                     // Whoever finds nothing takes the one that lies there, and leaves the pool as it was.
                     self.post(now, 1, out);
                 } else {

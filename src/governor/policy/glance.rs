@@ -4,6 +4,7 @@
 //! A probe wakes an idle worker, which then looks through all queues before it sleeps again. In a serial
 //! phase that is in vain, and tells nothing that the clocks do not.
 
+use super::judge::probe_cost;
 use super::{Nanos, Phase, Policy};
 use crate::jobserver::Market;
 
@@ -19,14 +20,21 @@ pub(super) struct Looks {
     narrow_at: Option<Nanos>,
     /// When it last found that several had run.
     wide_at: Option<Nanos>,
-    /// The same, and that these had not run on our account.
+    /// The same, and that this was certainly not on our account.
     certain_at: Option<Nanos>,
 }
 
 impl Looks {
     /// The pauses are between these bounds.
     pub(super) fn new((first, _): (Nanos, Nanos)) -> Self {
-        Looks { probe_at: None, pause: first, at: None, narrow_at: None, wide_at: None, certain_at: None }
+        Looks {
+            probe_at: None,
+            pause: first,
+            at: None,
+            narrow_at: None,
+            wide_at: None,
+            certain_at: None,
+        }
     }
 }
 
@@ -68,10 +76,10 @@ impl Policy {
         Some(self.unseen_until().map_or(at, |first| first.min(at)))
     }
 
-    /// So many workers have run since the last look.
-    pub(super) fn glanced(&mut self, now: Nanos, active: usize) {
+    /// So many workers have run since the last look, and so long the busiest but one.
+    pub(super) fn glanced(&mut self, now: Nanos, active: usize, second: Nanos) {
         let seen = self.see();
-        if seen && active > 1 {
+        if seen && self.pulse.several_run(second) {
             self.looks.certain_at = Some(now);
         }
         // The thread that built the pool is in no sample, and may be at work.
@@ -81,11 +89,13 @@ impl Policy {
         self.looks.wide_at = (active > 1).then_some(now);
     }
 
-    /// Whether several workers have run lately, and not on our account, as far as can be told: where nobody is parked
-    /// nobody looks, and nobody is woken for a turn either.
-    pub(super) fn glimpsed(&self, now: Nanos) -> bool {
-        let lately = |at: Nanos| now < at + self.knobs.hold;
-        self.roster.len() == 0 || self.growth.asked() > 0 || self.looks.certain_at.is_some_and(lately)
+    /// Whether several workers have been in jobs lately, if the busiest but one has run so long since they were
+    /// surveyed. Where nobody is parked nobody looks, nor is anybody woken but for a probe.
+    pub(super) fn glimpsed(&self, now: Nanos, second: Nanos) -> bool {
+        if self.roster.len() == 0 || self.growth.asked() > 0 {
+            return second > probe_cost(self.workers);
+        }
+        self.looks.certain_at.is_some_and(|at| now < at + self.knobs.hold)
     }
 
     /// Whether it is time for a probe that looks for saturation. Where just one worker has run, another look at

@@ -32,7 +32,7 @@ const WAKING: Nanos = 1_000 * MICROSECOND;
 const PROBE_COST: (Nanos, Nanos) = (150 * MICROSECOND, 3 * MICROSECOND);
 
 /// The same in a pool of so many workers.
-fn probe_cost(workers: usize) -> Nanos {
+pub(super) fn probe_cost(workers: usize) -> Nanos {
     let (least, each) = PROBE_COST;
     least + each * workers as Nanos
 }
@@ -61,11 +61,11 @@ impl Record {
         self.seen = Some(usage);
     }
 
-    /// Whether a worker has run at all since it was last seen. If not it is idle, and however often it
+    /// What a worker has run since it was last seen. If that is nothing it is idle, and however often it
     /// slept before that says nothing more.
-    pub(crate) fn count(&mut self, usage: Usage) -> bool {
-        let ran = self.seen.is_some_and(|seen| usage.cpu > seen.cpu);
-        if !ran {
+    pub(crate) fn count(&mut self, usage: Usage) -> Nanos {
+        let ran = self.seen.map_or(0, |seen| usage.cpu.saturating_sub(seen.cpu));
+        if ran == 0 {
             self.slept = None;
         }
         ran

@@ -52,12 +52,8 @@ impl Policy {
             return Verdict::Park;
         }
         self.looked = false;
-        let failed = self.failed_at == Some(now);
-        if spare && failed && self.growth.is_lulled() && matches!(self.phase, Phase::Listening { .. }) && self.probes > 0 {
-            self.park(now, worker, nested);
-            self.retire(now, out);
-            self.phase = Phase::Saturated { since: now };
-            return Verdict::Park;
+        if spare && self.failed_at == Some(now) && self.is_lulled() && self.probes > 0 {
+            return self.leave_undisturbed(now, worker, nested, out);
         }
         if sweeps {
             return self.begin_sweep(now, worker, nested, out);
@@ -182,6 +178,26 @@ impl Policy {
             // A stranger comes to no probe as long as it does without the pool.
             self.doubtful = self.lookout().is_some_and(|left| Some(left) != self.stranger());
         }
+    }
+
+    /// Whether a trial leaves everything as it was, should it fail: a probe lies there for those who are busy. The
+    /// thread that built the pool takes none as long as it does without the pool, and would pass for busy.
+    pub(super) fn is_lulled(&self) -> bool {
+        self.growth.is_lulled() && !self.adopted
+    }
+
+    /// A worker that was added in a lull has found nothing, and what funds it goes back at once.
+    fn leave_undisturbed(
+        &mut self,
+        now: Nanos,
+        worker: usize,
+        nested: bool,
+        out: &mut Orders,
+    ) -> Verdict {
+        self.park(now, worker, nested);
+        self.retire(now, out);
+        self.phase = Phase::Saturated { since: now };
+        Verdict::Park
     }
 
     /// A pool whose sections are shorter than a probe takes to mature tries one more worker now and

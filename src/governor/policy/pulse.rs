@@ -13,14 +13,15 @@ use crate::jobserver::Market;
 pub(crate) struct Felt {
     /// How many have run at all.
     pub(crate) active: usize,
-    /// What the busiest has run, and the idlest.
+    /// What the busiest has run, the one after it, and the idlest.
     pub(crate) most: Nanos,
+    pub(crate) second: Nanos,
     pub(crate) least: Nanos,
 }
 
 impl Default for Felt {
     fn default() -> Self {
-        Felt { active: 0, most: 0, least: Nanos::MAX }
+        Felt { active: 0, most: 0, second: 0, least: Nanos::MAX }
     }
 }
 
@@ -28,7 +29,8 @@ impl Felt {
     /// Adds what one more worker has run.
     pub(crate) fn and(self, ran: Nanos) -> Self {
         let active = self.active + usize::from(ran > 0);
-        Felt { active, most: self.most.max(ran), least: self.least.min(ran) }
+        let second = self.second.max(ran.min(self.most));
+        Felt { active, most: self.most.max(ran), second, least: self.least.min(ran) }
     }
 }
 
@@ -39,9 +41,9 @@ pub(super) struct Pulse {
     beats: bool,
     /// They have been seen since the pool last ran on our account.
     seen: bool,
-    /// None of them had run at some look since then.
+    /// No more than one of them had run at some look since then.
     settled: bool,
-    /// What the busiest has run since then, all looks together.
+    /// What the busiest but one has run since then, all looks together.
     searched: Nanos,
     /// When they were looked at, and when they are next.
     felt_at: Nanos,
@@ -87,6 +89,17 @@ pub(crate) const STIR: Nanos = 10_000;
 /// Nobody is idle who runs for this part of the time, though each section of a loop may leave him a moment for a
 /// probe.
 const USED: Nanos = 4;
+
+impl Pulse {
+    /// Whether several workers are in jobs, if the busiest but one has run so long since the last look. Whoever runs
+    /// on from a probe of ours may be on its way to sleep, which where all cores are wanted takes long.
+    pub(super) fn several_run(&mut self, second: Nanos) -> bool {
+        self.searched += second;
+        let several = second >= STIR && (self.settled || self.searched > SEARCH);
+        self.settled |= second < STIR;
+        several
+    }
+}
 
 impl Policy {
     /// Whether a call from outside is under way, announced or not.
@@ -168,12 +181,12 @@ impl Policy {
 
     /// That is what they have run; `None`: this system does not tell.
     pub(crate) fn felt(&mut self, now: Nanos, felt: Option<Felt>) {
-        let Some(Felt { active, most, least: idlest }) = felt else {
+        let Some(Felt { active, most, second, least: idlest }) = felt else {
             self.heart.blind = true;
             return;
         };
         if !self.is_silent() {
-            self.glanced(now, active);
+            self.glanced(now, active, second);
             return;
         }
         let elapsed = now - std::mem::replace(&mut self.pulse.felt_at, now);
@@ -200,11 +213,8 @@ impl Policy {
         if active > 0 && USED * idlest >= elapsed {
             self.pulse.used_at = now;
         }
-        // Whoever runs on from a probe of ours may be on its way to sleep.
-        self.pulse.searched += most;
-        let certain = self.pulse.settled || self.pulse.searched > SEARCH;
-        self.pulse.settled |= active == 0;
-        let wide = beats && active > 1 && 2 * active >= self.sample().count();
+        let certain = self.pulse.several_run(second);
+        let wide = second >= STIR && 2 * active >= self.sample().count();
         if wide && certain {
             self.pulse.believed = false;
         }

@@ -1,7 +1,7 @@
 //! What a slack pool does in time: look after parked workers, give idle tokens back, keep watch.
 
 use super::absence::SPAN;
-use super::{Nanos, Orders, Phase, Policy, Ran, earlier};
+use super::{Felt, Nanos, Orders, Phase, Policy, Ran, earlier};
 use crate::jobserver::Market;
 
 /// A beat is so small a part of the time since the last activity. The rows of idle times show what a call
@@ -149,10 +149,10 @@ impl Policy {
     /// So many of the [sample](Self::sample) have run for a moment at least. If that is half of them when
     /// idle tokens have been kept as long as they may be, the pool is not idle: phases whose jobs wait, or
     /// are few, escape the probes.
-    pub(crate) fn counted(&mut self, now: Nanos, active: usize) {
+    pub(crate) fn counted(&mut self, now: Nanos, Felt { active, second, .. }: Felt) {
         let kept = now >= self.slack_since + self.knobs.hold;
         if kept && 2 * active >= self.sample().count() && !self.draining {
-            if active > 1 && self.glimpsed(now) {
+            if self.glimpsed(now, second) {
                 self.touch(now);
             } else if !self.growth.is_still(now) {
                 // One may compute on, and the others have run on our account: a wide phase may follow all the same.

@@ -243,13 +243,12 @@ impl World {
         let home = &mut self.pools[pool];
         if home.policy.counts(now) {
             let sample: Vec<_> = home.policy.sample().collect();
-            let ran = |&&worker: &&usize| {
+            let ran = sample.into_iter().map(|worker| {
                 let worker = &mut home.workers[worker];
                 let usage = worker.usage(now, false);
-                tells && worker.record.count(usage)
-            };
-            let active = sample.iter().filter(ran).count();
-            home.policy.counted(now, active);
+                if tells { worker.record.count(usage) } else { 0 }
+            });
+            home.policy.counted(now, ran.fold(Felt::default(), Felt::and));
         }
         if tells && home.policy.doubts(now) {
             let starves = |worker: usize| home.workers[worker].starves(now);

@@ -130,8 +130,8 @@ fn a_pool_of_phases_keeps_what_half_of_its_workers_use() {
         story.now = story.policy.deadline().expect("it has idle tokens").max(story.now);
         if story.policy.counts(story.now) {
             counts += usize::from(story.now >= story.policy.slack_since + hold);
-            let active = if counts < 3 { 2 } else { 1 };
-            story.policy.counted(story.now, active);
+            let felt = Felt::default().and(MILLISECOND);
+            story.policy.counted(story.now, if counts < 3 { felt.and(MILLISECOND) } else { felt });
         }
         if story.beat(PLENTY, Ran::No).posts > 0 {
             break;
