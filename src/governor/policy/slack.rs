@@ -166,29 +166,27 @@ impl Policy {
         self.withdraw(now);
         self.heart.blind = ran == Ran::Unknown;
         match ran {
-            Ran::Busy => {
-                // Of a call that was announced nothing new is known: it may compute on in a serial phase.
-                if !self.is_called() {
+            Ran::Busy | Ran::Yes => {
+                // One that has not slept at a beat since it was last found so goes on with what it did.
+                let news = self.heart.quiet > 0;
+                if news {
                     self.touch(now);
                 } else if !self.growth.is_still(now) {
                     self.touch_lightly(now);
                 }
                 self.quicken();
-                if self.engaged == 0 {
+                if ran == Ran::Yes {
+                    self.growth.recall();
+                    self.sweep.announced |= news || !self.growth.is_still(now);
+                } else if self.engaged == 0 {
+                    // Of a call that was announced nothing new is known: it may compute on in a serial phase.
                     self.resume_silently(out);
                 }
                 self.post(now, 1, out);
             }
-            Ran::Yes | Ran::Unknown => {
-                if ran == Ran::Yes {
-                    self.touch(now);
-                    self.quicken();
-                    self.growth.recall();
-                    self.sweep.announced = true;
-                } else {
-                    self.heart.beat = (self.heart.beat * 2).min(self.knobs.beat.1);
-                    self.sweep.rotate = self.roster.len() > 0;
-                }
+            Ran::Unknown => {
+                self.heart.beat = (self.heart.beat * 2).min(self.knobs.beat.1);
+                self.sweep.rotate = self.roster.len() > 0;
                 self.post(now, 1, out);
             }
             // It may take long to fall asleep: where every core is wanted tens of milliseconds.

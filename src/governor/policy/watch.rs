@@ -17,6 +17,8 @@ struct Seen {
     asleep: bool,
     /// What it has run since it was first seen, if it has not been seen asleep since.
     searched: Nanos,
+    /// It was found to have run, and not seen asleep since.
+    awake: bool,
 }
 
 /// Whoever has run for longer since a probe is in a job, and not on its way to sleep. That way takes a worker
@@ -36,14 +38,17 @@ impl Watch {
         now: Nanos,
         worker: usize,
         ran: Nanos,
-        sleeps: impl FnOnce() -> bool,
+        sleeps: impl Fn() -> bool,
     ) -> Ran {
         let seen = self.seen.filter(|seen| seen.worker == worker);
         let settled = seen.is_some_and(|seen| seen.asleep);
         let searched = seen.map_or(0, |seen| seen.searched + ran);
         let asleep = settled || sleeps();
-        self.seen = Some(Seen { worker, at: now, asleep, searched });
+        // Whoever was busy and has not run since may wait for a core.
+        let awake = ran > 0 || (seen.is_some_and(|seen| seen.awake) && !sleeps());
+        self.seen = Some(Seen { worker, at: now, asleep, searched, awake });
         match seen {
+            Some(_) if awake && ran == 0 => Ran::Unsettled,
             Some(seen) if settled || searched > SEARCH => match ran {
                 0 => Ran::No,
                 ran if 2 * ran >= now - seen.at => Ran::Busy,
@@ -73,12 +78,28 @@ mod tests {
     fn what_a_worker_runs_counts_once_it_was_seen_asleep() {
         let seen = looks(
             &mut Watch::default(),
-            [(9, false), (200_000, true), (0, true), (1, true), (500_000, false), (0, false)],
+            [
+                (9, false),
+                (200_000, true),
+                (0, true),
+                (1, true),
+                (500_000, false),
+                (0, false),
+                (0, true),
+            ],
         );
         assert_eq!(
             seen,
-            [Ran::Unsettled, Ran::Unsettled, Ran::No, Ran::Yes, Ran::Busy, Ran::No],
-            "it was on its way to sleep, and then was called"
+            [
+                Ran::Unsettled,
+                Ran::Unsettled,
+                Ran::No,
+                Ran::Yes,
+                Ran::Busy,
+                Ran::Unsettled,
+                Ran::No
+            ],
+            "it was on its way to sleep, then was called, and waited for a core in the end"
         );
     }
 
