@@ -174,7 +174,7 @@ impl Policy {
             resuming: false,
             epoch: 1,
             sweep: Sweep::default(),
-            growth: Growth::new(knobs.backoff, if anchored { 1 } else { 5 } * knobs.beat.1),
+            growth: Growth::new(knobs.backoff, if anchored { 1 } else { 10 } * knobs.beat.1),
             tried: false,
             lively: false,
             exploring: false,
@@ -397,7 +397,7 @@ impl Policy {
 
     /// Whether the next tick wants the workers [inspected](Self::inspect) first.
     pub(crate) fn inspects(&self, now: Nanos) -> bool {
-        self.inspection().is_some_and(|at| at <= now)
+        self.inspection().is_some_and(|at| at <= now + self.inspections.leeway())
     }
 
     /// Whether the next tick takes every worker for busy that are most likely asleep: it wants to know first

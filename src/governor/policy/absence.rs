@@ -187,6 +187,13 @@ pub(super) struct Inspections {
     from: usize,
 }
 
+impl Inspections {
+    /// So much sooner than planned a look may come that costs no wake-up of its own.
+    pub(super) fn leeway(&self) -> Nanos {
+        self.pause / 4
+    }
+}
+
 impl Policy {
     /// A worker is about to block in the program.
     pub(crate) fn blocked(&mut self, now: Nanos, worker: usize, out: &mut Orders) {
