@@ -1,6 +1,7 @@
 //! How fast a saturated pool grows: doubling while it helps, backing off when it does not.
 
 use super::Nanos;
+use super::slack::PAUSES;
 
 /// The pace at which workers are added.
 #[derive(Debug)]
@@ -28,10 +29,6 @@ pub(crate) struct Growth {
     explore_pause: Nanos,
     explore_at: Nanos,
 }
-
-/// Where nothing has changed for long, so small a part of that time lies between two trials: a wide phase that begins
-/// then comes late by that part of the serial one before it.
-const LULL: Nanos = 64;
 
 impl Growth {
     /// The pauses after trials are between these bounds, and up to the `rarest` in a lull.
@@ -89,7 +86,7 @@ impl Growth {
 
     /// Whether nothing has changed for so long that it pays to look more rarely than ever else.
     pub(crate) fn is_still(&self, now: Nanos) -> bool {
-        now >= self.stirred_at + LULL * self.bounds.1
+        now >= self.stirred_at + PAUSES * self.bounds.1
     }
 
     /// The next trial comes no later than the pauses outside a lull allow.
@@ -173,7 +170,7 @@ impl Growth {
         self.on_trial = 0;
         self.step = 1;
         let lasts = now - *self.failed_since.get_or_insert(now);
-        self.lull = (lasts / LULL).min(self.rarest);
+        self.lull = (lasts / PAUSES).min(self.rarest);
         self.not_before = now + self.backoff.max(self.lull);
         self.backoff = (self.backoff * 2).min(self.bounds.1);
         true
