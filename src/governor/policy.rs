@@ -478,7 +478,7 @@ impl Policy {
         !self.may_be_called()
             || self.release.pending() > 0
             || checked_on
-            || self.is_lulled()
+            || self.growth.is_lulled()
     }
 
     /// How long idle tokens are kept that others may want.

@@ -58,8 +58,9 @@ impl Policy {
             let added = self.admit_all_funded(now, out);
             if added > 0 {
                 self.growth.started(added);
-                if self.is_lulled() {
-                    // Whoever finds nothing takes the one that lies there, and leaves the pool as it was.
+                if self.growth.is_lulled() && !self.adopted {
+                    // Whoever finds nothing takes the one that lies there, and leaves the pool as it was. The thread
+                    // that built the pool takes none as long as it does without the pool, and would pass for busy.
                     self.post(now, 1, out);
                 } else {
                     self.phase = Phase::Listening { since: now };

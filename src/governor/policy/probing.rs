@@ -52,8 +52,8 @@ impl Policy {
             return Verdict::Park;
         }
         self.looked = false;
-        if spare && self.failed_at == Some(now) && self.is_lulled() && self.probes > 0 {
-            return self.leave_undisturbed(now, worker, nested, out);
+        if spare && self.failed_at == Some(now) && self.growth.is_lulled() {
+            return self.leave_lull(now, worker, nested, out);
         }
         if sweeps {
             return self.begin_sweep(now, worker, nested, out);
@@ -180,14 +180,8 @@ impl Policy {
         }
     }
 
-    /// Whether a trial leaves everything as it was, should it fail: a probe lies there for those who are busy. The
-    /// thread that built the pool takes none as long as it does without the pool, and would pass for busy.
-    pub(super) fn is_lulled(&self) -> bool {
-        self.growth.is_lulled() && !self.adopted
-    }
-
     /// A worker that was added in a lull has found nothing, and what funds it goes back at once.
-    fn leave_undisturbed(
+    fn leave_lull(
         &mut self,
         now: Nanos,
         worker: usize,
@@ -196,7 +190,11 @@ impl Policy {
     ) -> Verdict {
         self.park(now, worker, nested);
         self.retire(now, out);
-        self.phase = Phase::Saturated { since: now };
+        self.settle(now);
+        if self.probes > 0 && self.admitted > 0 {
+            // It lies there for those who were busy before.
+            self.phase = Phase::Saturated { since: now };
+        }
         Verdict::Park
     }
 
