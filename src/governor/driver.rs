@@ -58,7 +58,6 @@ impl Driver {
             // What is due already costs no sleep and no wake-up.
             let again = after == Some(0);
             if posts > 0 || call {
-                state.watch.unsettle();
                 if state.policy.presumes_sleep() {
                     state
                         .policy
@@ -104,7 +103,8 @@ impl Governor {
         let ran = match policy.lookout() {
             Some(worker) if policy.watches(now) => {
                 let seat = &self.seats[worker];
-                let look = |ran| watch.look(now, worker, ran, || seat.sleeps());
+                let whom = (worker, policy.rested_at());
+                let look = |ran| watch.look(now, whom, ran, || seat.sleeps());
                 seat.stirred().map_or(Ran::Unknown, look)
             }
             _ => Ran::Unknown,

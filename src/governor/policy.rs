@@ -296,7 +296,7 @@ impl Policy {
     pub(crate) fn resumed(&mut self, now: Nanos) {
         self.waking = self.waking.saturating_sub(1);
         self.probe_first(now);
-        self.rest(now);
+        self.watch_from(now);
         self.listen_anew(now);
     }
 
@@ -392,7 +392,7 @@ impl Policy {
 
     /// Whether the only admitted worker is a lookout, whose activity the next tick wants to know.
     pub(crate) fn watches(&self, now: Nanos) -> bool {
-        self.phase == Phase::Slack && self.keeps_watch() && now >= self.heart.at
+        self.phase == Phase::Slack && self.keeps_watch() && now >= self.heart.at && self.waking == 0
     }
 
     /// Whether the next tick wants the workers [inspected](Self::inspect) first.
@@ -418,6 +418,11 @@ impl Policy {
     /// watch neither takes nor gives.
     pub(crate) fn trades(&self) -> bool {
         self.phase != Phase::Slack || self.engaged > 0 || self.admitted > self.floor()
+    }
+
+    /// When the lookout last ran on our account, as far as is known.
+    pub(crate) fn rested_at(&self) -> Nanos {
+        self.heart.since
     }
 
     /// The admitted worker, where there is just one.

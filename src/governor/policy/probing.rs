@@ -90,9 +90,14 @@ impl Policy {
         // whoever was woken for it has parked on another.
         let telling = !self.release.asks_several();
         let slept = judged == Judged::Slept && self.is_silent() && self.sleeps_late(now);
+        let (ran, still) = (judged, self.growth.is_still(now));
         let judged = match judged {
             // Whatever it did is over.
             _ if !self.called() => Judged::Quiet,
+            // On a crowded machine anybody may come late. Where jobs that wait were all there is for so long, more
+            // would have come of it.
+            Judged::Slept if still => Judged::Quiet,
+            Judged::Quiet | Judged::Unknown if still => judged,
             // In an idle pool whoever was woken in passing would pass for busy. So it would between the phases of
             // a call; that is no matter where nobody wants its token.
             Judged::Slept if self.engaged > 0 && self.release.is_unwanted() => Judged::Active,
@@ -114,8 +119,10 @@ impl Policy {
                 }
                 if self.release.goes_on() {
                     self.epoch += 1;
-                } else {
+                } else if ran == Judged::Active {
                     self.touch(now);
+                } else {
+                    self.touch_lightly(now);
                 }
             }
             Judged::Unknown if worked && self.is_called() => self.touch(now),

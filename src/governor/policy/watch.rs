@@ -27,20 +27,16 @@ struct Seen {
 pub(super) const SEARCH: Nanos = 500_000;
 
 impl Watch {
-    /// Forgets what was seen: the worker is about to run on our account.
-    pub(crate) fn unsettle(&mut self) {
-        self.seen = None;
-    }
-
-    /// Looks at a worker that has `ran` so long since the last look.
+    /// Looks at a worker that has `ran` so long since the last look, and `since` some instant has not run on our
+    /// account.
     pub(crate) fn look(
         &mut self,
         now: Nanos,
-        worker: usize,
+        (worker, since): (usize, Nanos),
         ran: Nanos,
         sleeps: impl Fn() -> bool,
     ) -> Ran {
-        let seen = self.seen.filter(|seen| seen.worker == worker);
+        let seen = self.seen.filter(|seen| seen.worker == worker && seen.at >= since);
         let settled = seen.is_some_and(|seen| seen.asleep);
         let searched = seen.map_or(0, |seen| seen.searched + ran);
         let asleep = settled || sleeps();
@@ -70,7 +66,7 @@ mod tests {
         let mut now = 0;
         all.map(|(ran, sleeps)| {
             now += MILLISECOND;
-            watch.look(now, 0, ran, || sleeps)
+            watch.look(now, (0, 0), ran, || sleeps)
         })
     }
 
@@ -108,8 +104,9 @@ mod tests {
         let mut watch = Watch::default();
         let seen = looks(&mut watch, [(0, false), (SEARCH, false), (1, false), (SEARCH, false)]);
         assert_eq!(seen, [Ran::Unsettled, Ran::Unsettled, Ran::Yes, Ran::Busy]);
-        watch.unsettle();
-        assert_eq!(looks(&mut watch, [(SEARCH, true)]), [Ran::Unsettled], "for a probe, perhaps");
-        assert_eq!(watch.look(9 * MILLISECOND, 1, 7, || true), Ran::Unsettled, "another one");
+        let now = 9 * MILLISECOND;
+        let anew = watch.look(now, (0, now), SEARCH, || true);
+        assert_eq!(anew, Ran::Unsettled, "for a probe, perhaps");
+        assert_eq!(watch.look(now + 1, (1, 0), 7, || true), Ran::Unsettled, "another one");
     }
 }

@@ -212,7 +212,6 @@ impl World {
         home.governor.posting = std::mem::take(&mut home.governor.posts);
         home.governor.calling = std::mem::take(&mut home.governor.calls);
         if home.governor.posting > 0 || home.governor.calling || home.policy.ended() {
-            home.governor.watch.unsettle();
             if home.policy.presumes_sleep() {
                 for worker in home.policy.sample() {
                     home.workers[worker].stirred(self.now);
@@ -271,9 +270,10 @@ impl World {
         else {
             return Ran::Unknown;
         };
+        let since = home.policy.rested_at();
         let lookout = &mut home.workers[worker];
         let ran = lookout.stirred(now);
-        home.governor.watch.look(now, worker, ran, || lookout.sleeps())
+        home.governor.watch.look(now, (worker, since), ran, || lookout.sleeps())
     }
 }
 

@@ -15,6 +15,7 @@ mod governor;
 mod hints;
 mod jobserver;
 mod laws;
+mod lulls;
 mod machine;
 mod phased;
 mod program;
