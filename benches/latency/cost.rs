@@ -5,35 +5,51 @@ use std::fs;
 use std::io;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 use rayon_jobserver::{Jobserver, ThreadPoolBuilder};
 
-use crate::{WORKERS, nap};
+use crate::{TOKENS, WORKERS, nap};
 
-/// How often a second the governor of a pool wakes whose funded workers all compute.
-pub(crate) fn busy(span: Duration) -> Result<f64, Box<dyn Error>> {
-    let jobserver = Jobserver::new(1);
+/// What a call does while it is seen how often the governor of its pool wakes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Load {
+    /// Jobs of 1 ms for all, and one token.
+    Wide,
+    /// One job that computes, and tokens to spare.
+    Serial,
+    /// One job that waits for a lock, and tokens to spare.
+    Blocked,
+}
+
+/// How often a second the governor of a pool wakes within such a call, for so long once that has gone on for a while.
+pub(crate) fn wakes(load: Load, after: Duration, span: Duration) -> Result<f64, Box<dyn Error>> {
+    let jobserver = Jobserver::new(if matches!(load, Load::Wide) { 1 } else { TOKENS });
     jobserver.configure(&mut Command::new("true"))?;
     let pool = ThreadPoolBuilder::new().num_threads(WORKERS).jobserver(jobserver).build()?;
-    let over = AtomicBool::new(false);
+    let (over, lock) = (AtomicBool::new(false), Mutex::new(()));
+    let held = lock.lock();
+    let compute = |most: Duration| {
+        let begin = Instant::now();
+        while !over.load(Ordering::Relaxed) && begin.elapsed() < most {
+            std::hint::spin_loop();
+        }
+    };
     thread::scope(|scope| {
         scope.spawn(|| {
-            pool.install(|| {
-                (0..1_000_000).into_par_iter().with_max_len(1).for_each(|_| {
-                    let begin = Instant::now();
-                    while !over.load(Ordering::Relaxed)
-                        && begin.elapsed() < Duration::from_millis(1)
-                    {
-                        std::hint::spin_loop();
-                    }
-                });
+            pool.install(|| match load {
+                Load::Wide => {
+                    let jobs = (0..1_000_000).into_par_iter().with_max_len(1);
+                    jobs.for_each(|_| compute(Duration::from_millis(1)));
+                }
+                Load::Serial => compute(Duration::MAX),
+                Load::Blocked => drop(lock.lock()),
             });
         });
-        nap(SECOND);
+        nap(after);
         let governor = |thread: &str| thread.starts_with("rayon-governor");
         let waits = || match switches(governor, &["voluntary_ctxt_switches"])? {
             (0, _) => Err(io::Error::other("no thread is called a governor")),
@@ -44,6 +60,7 @@ pub(crate) fn busy(span: Duration) -> Result<f64, Box<dyn Error>> {
             Ok(waits()? - before)
         });
         over.store(true, Ordering::Relaxed);
+        drop(held);
         Ok(waited? as f64 / span.as_secs_f64())
     })
 }

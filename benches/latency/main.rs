@@ -31,6 +31,7 @@ use std::thread;
 use std::time::Duration;
 
 use args::Options;
+use cost::Load;
 use figures::Figures;
 use neighbour::Idle;
 use rayon_jobserver::{Jobserver, ThreadPoolBuilder};
@@ -78,10 +79,28 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     drop(pool);
     if options.wants("busy") {
-        let span = Duration::from_secs(if options.quick { 1 } else { 10 });
-        let rate = cost::busy(span)?;
-        let what = "owned pool with all funded workers busy: governor's wake-ups";
-        figures.note(what, rate, "a second", ..=20.0);
+        for (what, load, seconds, most) in [
+            ("with all funded workers busy", Load::Wide, 1, 20.0),
+            ("and tokens to spare, one job that computes for 2 s", Load::Serial, 2, 20.0),
+            ("and tokens to spare, one job that computes for 24 s", Load::Serial, 24, 20.0),
+            // Somebody keeps watch, as in an idle global pool.
+            ("and tokens to spare, one job blocked for 2 s", Load::Blocked, 2, 60.0),
+        ] {
+            let (after, span) = if options.quick { (1, 1) } else { (seconds, 10) };
+            let rate = cost::wakes(load, Duration::from_secs(after), Duration::from_secs(span))?;
+            let what = format!("owned pool {what}: governor's wake-ups");
+            figures.note(what, rate, "a second", ..=most);
+        }
+        let (serial, rounds) = if options.quick { (100, 1) } else { (2_000, 9) };
+        let (ours, stock) = trials::after_serial(Duration::from_millis(serial), rounds)?;
+        for (whose, wide) in [("owned pool", &ours), ("stock", &stock)] {
+            let what = format!("{whose}: wide phase of 5 ms after 2 s of one job");
+            figures.keep(&what, wide.millis());
+            figures.note(format!("{what}: median"), wide.median(), "ms", ..);
+        }
+        let [ours, stock] = [&ours, &stock].map(|wide| wide.median() + serial as f64);
+        let what = "owned pool: both phases together, in times of stock";
+        figures.note(what, ours / stock, "", ..=1.05);
     }
 
     if options.wants("neighbour") {

@@ -1,6 +1,8 @@
 //! What is tried repeatedly.
 
+use std::error::Error;
 use std::io::{self, Read, Write};
+use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, TryRecvError};
@@ -8,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
-use rayon_jobserver::Jobserver;
+use rayon_jobserver::{Jobserver, ThreadPoolBuilder};
 
 use crate::times::Times;
 use crate::{TOKENS, WORKERS, nap};
@@ -68,6 +70,32 @@ pub(crate) fn back_to_waiter(budget: &Budget, enter: Enter<'_>, trials: usize) -
             back.saturating_duration_since(end)
         })
     }))
+}
+
+/// How long a wide phase takes that follows on so much `serial` work within one call, on a pool of ours with tokens for
+/// all and on one of stock rayon, which take turns.
+pub(crate) fn after_serial(
+    serial: Duration,
+    trials: usize,
+) -> Result<(Times, Times), Box<dyn Error>> {
+    let jobserver = Jobserver::new(TOKENS);
+    jobserver.configure(&mut Command::new("true"))?;
+    let builder = ThreadPoolBuilder::new().num_threads(WORKERS).jobserver(jobserver);
+    let ours = builder.detect_blocking(None).build()?;
+    let stock = rayon::ThreadPoolBuilder::new().num_threads(WORKERS).build()?;
+    let phases = || {
+        let begin = Instant::now();
+        while begin.elapsed() < serial {
+            std::hint::spin_loop();
+        }
+        let begin = Instant::now();
+        let jobs = (0..WORKERS).into_par_iter().with_max_len(1);
+        jobs.for_each(|_| nap(Duration::from_millis(5)));
+        begin.elapsed()
+    };
+    let times = (0..trials).map(|_| (ours.install(phases), stock.install(phases)));
+    let (ours, stock): (Vec<_>, Vec<_>) = times.unzip();
+    Ok((Times::of(ours), Times::of(stock)))
 }
 
 /// With nothing of ours: by how much a thread that sleeps oversleeps, the longest of as many times as threads wake up

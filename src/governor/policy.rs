@@ -480,10 +480,7 @@ impl Policy {
     /// Whether the workers are most likely asleep.
     pub(crate) fn presumes_sleep(&self) -> bool {
         let checked_on = self.admitted == 1 && self.heart.is_long_idle(self.knobs.beat.1);
-        !self.may_be_called()
-            || self.release.pending() > 0
-            || checked_on
-            || self.growth.is_lulled()
+        !self.may_be_called() || self.release.pending() > 0 || checked_on || self.growth.is_lulled()
     }
 
     /// How long idle tokens are kept that others may want.

@@ -228,6 +228,28 @@ mod tests {
     }
 
     #[test]
+    fn in_a_lull_rounds_are_tried_ever_more_rarely_until_something_changes() {
+        const RAREST: Nanos = 20_000;
+        let mut growth = Growth::new((200, 4_000), RAREST);
+        let (mut now, mut pauses) = (0, Vec::new());
+        while now < 2 * PAUSES * RAREST {
+            growth.started(1);
+            assert!(growth.failed(now, 2));
+            let due = growth.due().expect("it waits for no token");
+            let usual = (now / PAUSES).clamp(4_000, RAREST);
+            assert!(now < 8_000 || due - now == usual, "{} after {now}", due - now);
+            assert_eq!(growth.is_lulled(), due - now > 4_000);
+            pauses.push(due - now);
+            now = due;
+        }
+        assert_eq!(pauses.last(), Some(&RAREST));
+        now -= RAREST;
+        growth.stirred(now);
+        assert_eq!((growth.due(), growth.is_lulled()), (Some(now + 4_000), false));
+        assert!(!growth.is_still(now + 4_000) && growth.is_still(now + PAUSES * 4_000));
+    }
+
+    #[test]
     fn a_round_is_judged_once() {
         let mut growth = Growth::new((200, 1_000), 1_000);
         growth.started(1);

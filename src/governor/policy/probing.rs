@@ -188,13 +188,7 @@ impl Policy {
     }
 
     /// A worker that was added in a lull has found nothing, and what funds it goes back at once.
-    fn leave_lull(
-        &mut self,
-        now: Nanos,
-        worker: usize,
-        nested: bool,
-        out: &mut Orders,
-    ) -> Verdict {
+    fn leave_lull(&mut self, now: Nanos, worker: usize, nested: bool, out: &mut Orders) -> Verdict {
         self.park(now, worker, nested);
         self.retire(now, out);
         self.settle(now);

@@ -86,15 +86,7 @@ mod tests {
         );
         assert_eq!(
             seen,
-            [
-                Ran::Unsettled,
-                Ran::Unsettled,
-                Ran::No,
-                Ran::Yes,
-                Ran::Busy,
-                Ran::Unsettled,
-                Ran::No
-            ],
+            [Ran::Unsettled, Ran::Unsettled, Ran::No, Ran::Yes, Ran::Busy, Ran::Unsettled, Ran::No],
             "it was on its way to sleep, then was called, and waited for a core in the end"
         );
     }

@@ -52,7 +52,8 @@ fn rounds(mut world: World, after: Nanos) -> (u64, usize) {
 fn the_governor_of_a_pool_in_which_nothing_changes_hardly_wakes() {
     let long = 60 * SECOND;
     let serial: Code = [Op::Compute(long)].into();
-    let waited_for: Code = [Op::Join([Op::Compute(MILLISECOND)].into(), Code::clone(&serial))].into();
+    let waited_for: Code =
+        [Op::Join([Op::Compute(MILLISECOND)].into(), Code::clone(&serial))].into();
     let codes = [
         ("computes", serial, [25, 170, 170]),
         ("is waited for", waited_for, [25, 170, 170]),
@@ -65,7 +66,8 @@ fn the_governor_of_a_pool_in_which_nothing_changes_hardly_wakes() {
                 for weather in [Weather::CALM, SLOW] {
                     let world = called(call, workers, tokens, weather, Code::clone(&code));
                     let (rounds, idle) = rounds(world, 30 * SECOND);
-                    let case = format!("{weather:?} {call:?}, {tokens} tokens of {workers}, a job {what}");
+                    let case =
+                        format!("{weather:?} {call:?}, {tokens} tokens of {workers}, a job {what}");
                     assert!(rounds <= most, "{case}: {rounds} rounds a second");
                     assert_eq!(idle, 0, "{case}: tokens of those who have nothing to do are back");
                 }
