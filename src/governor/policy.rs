@@ -174,7 +174,7 @@ impl Policy {
             resuming: false,
             epoch: 1,
             sweep: Sweep::default(),
-            growth: Growth::new(knobs.backoff, if anchored { 1 } else { 10 } * knobs.beat.1),
+            growth: Growth::new(knobs.backoff, knobs.rarest(anchored)),
             tried: false,
             lively: false,
             exploring: false,

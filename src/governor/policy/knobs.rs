@@ -75,6 +75,15 @@ pub(crate) struct Knobs {
     pub(crate) rotation: u32,
 }
 
+impl Knobs {
+    /// The longest pause between two looks of a pool in which nothing changes: ten beats where `anchored` does not say
+    /// that calls come unannounced. With as many trials the governor of a pool with one long job wakes 16 times
+    /// a second (`latency -- busy`).
+    pub(super) fn rarest(&self, anchored: bool) -> Nanos {
+        if anchored { self.beat.1 } else { 10 * self.beat.1 }
+    }
+}
+
 impl Default for Knobs {
     fn default() -> Self {
         Knobs {

@@ -17,7 +17,8 @@ pub(super) struct Heart {
     pub(super) at: Nanos,
     /// When the lookout last ran on our account, as far as is known.
     pub(super) since: Nanos,
-    /// Those in succession at which the lookout had not run.
+    /// Those in succession at which the lookout had not run; longer ones than where calls are not announced count for
+    /// as many of these as they are long.
     pub(super) quiet: u32,
     /// This system does not tell whether it runs.
     pub(super) blind: bool,
@@ -162,6 +163,11 @@ impl Policy {
         }
     }
 
+    /// The longest pause after which it is looked whether anything has changed.
+    pub(super) fn rarest(&self) -> Nanos {
+        self.knobs.rarest(self.anchored)
+    }
+
     /// A heartbeat of the lookout: has anybody called whom we did not see?
     fn beat(&mut self, now: Nanos, ran: Ran, out: &mut Orders) {
         self.withdraw(now);
@@ -198,15 +204,17 @@ impl Policy {
             Ran::No => {
                 self.calm();
                 // So that a call after a pause waits no longer than a small part of that pause.
-                let (least, most) = self.knobs.beat;
-                self.heart.beat = ((now - self.slack_since) / PAUSES).clamp(least, most);
+                let (least, longest) = self.knobs.beat;
+                let pause = (now - self.slack_since) / PAUSES;
+                self.heart.beat = pause.clamp(least, self.rarest());
                 self.heart.at = now + self.heart.beat;
-                self.heart.quiet += 1;
+                let before = self.heart.quiet;
+                self.heart.quiet += (self.heart.beat / longest).max(1) as u32;
                 if self.waiting || self.doubtful {
                     // The wait may be over, and the worker asleep at top level since.
                     self.doubtful = false;
                     self.post(now, 1, out);
-                } else if self.heart.quiet.is_multiple_of(self.knobs.rotation)
+                } else if self.heart.quiet / self.knobs.rotation > before / self.knobs.rotation
                     && self.roster.len() > 0
                 {
                     self.sweep.rotate = true;

@@ -1,5 +1,6 @@
 //! How workers are admitted, parked and let go, and where their funds go.
 
+use super::slack::PAUSES;
 use super::{Nanos, Orders, Phase, Policy, Wake};
 
 impl Policy {
@@ -84,7 +85,9 @@ impl Policy {
             // A pool that made way for a starving one looks after itself again before long.
             let next_look = self.roster.next_look().unwrap_or(Nanos::MAX);
             self.press_at = (now + self.heart.beat).min(next_look).max(now + self.knobs.recheck.0);
-            self.heart.beat = (self.heart.beat * 2).min(self.knobs.beat.1);
+            let longest =
+                ((now - self.slack_since) / PAUSES).clamp(self.knobs.beat.1, self.rarest());
+            self.heart.beat = (self.heart.beat * 2).min(longest);
             self.call_lent(now, out);
             self.end_if_over(out);
         }
