@@ -50,9 +50,11 @@
 //!   beyond the tokens one by one, about every 20 ms, on Linux; with more than 64 tokens, 20 ms longer
 //!   for each 64. Elsewhere they wait for ever, as in stock rayon with fewer threads.
 //! - **Bare calls** into the global pool (`rayon::join` and all else that is not of this crate) are
-//!   noticed by a heartbeat. One worker takes them at once; others, and the copies of a
-//!   `rayon::broadcast`, may be late by up to one beat (18.5 ms). A phase within
+//!   noticed by a heartbeat. One worker takes them at once, or within a beat (18.5 ms) if it is busy with a
+//!   job that takes long; others, and the copies of a `rayon::broadcast`, may be late by up to one beat. A phase within
 //!   [`install`](crate::install()) is noticed at once.
+//! - **A wide phase after a long serial one**, within one call, may begin late by a 128th part of that, by 185 ms at
+//!   most: the longer nothing has changed, the more rarely the pool looks whether it has a use for more tokens.
 //! - **Ends of a process.** When `main` returns or panics, when `exit` is called, and before a panic
 //!   in a spawned job aborts, everything is given back. By SIGKILL, `abort` (and so by every panic
 //!   under `panic = "abort"`), `_exit` and `quick_exit` a process loses what it holds at that moment,

@@ -229,6 +229,25 @@ fn a_pool_dropped_while_a_job_blocks_ends_after_it() {
     });
 }
 
+/// Once the turns and probes of idle workers passed for jobs: they kept their tokens for good, and the pool was never so
+/// busy as to be looked through for whoever blocks.
+#[test]
+fn idle_workers_keep_no_tokens_beside_a_job_that_blocks() {
+    for (tokens, workers) in [(7, 3), (7, 16), (15, 64)] {
+        must_end(&format!("{tokens} tokens, {workers} workers"), move || {
+            let jobserver = Jobserver::new(tokens);
+            let pool = watchful(&jobserver, workers);
+            let (send, receive) = mpsc::channel();
+            pool.broadcast(|_| ());
+            pool.spawn(move || receive.recv().expect("the test sends"));
+            // The job itself needs none as soon as it is seen to block.
+            eventually("the job is seen to block", || pool.stats().lendings > 0);
+            at_rest(&jobserver, tokens);
+            send.send(()).expect("the job waits");
+        });
+    }
+}
+
 /// Something computed once, on whoever comes first, by a parallel loop, while others wait for it.
 #[test]
 fn a_lock_held_across_a_parallel_loop_is_no_deadlock() {
