@@ -55,10 +55,12 @@ impl Policy {
             self.resume_with(now, out);
         }
         if saturated {
-            let added = self.admit_all_funded(now, out);
+            let lulled = self.growth.is_lulled();
+            let added =
+                if lulled { self.try_in_lull(now, out) } else { self.admit_all_funded(now, out) };
             if added > 0 {
                 self.growth.started(added);
-                if self.growth.is_lulled() && !self.adopted {
+                if lulled && !self.adopted {
                     // Whoever finds nothing takes the one that lies there, and leaves the pool as it was. The thread
                     // that built the pool takes none as long as it does without the pool, and would pass for busy.
                     self.post(now, 1, out);
@@ -98,6 +100,21 @@ impl Policy {
             self.wake(now, worker, out);
         }
         self.admitted - before
+    }
+
+    /// The same where nobody has been of use for long. Whoever has waited longest looks at its own queues first, where its
+    /// part of a broadcast that nobody announced may lie: no sweep comes before somebody is idle. But every other
+    /// time those come first that wait for a latch.
+    fn try_in_lull(&mut self, now: Nanos, out: &mut Orders) -> usize {
+        let before = self.admitted;
+        if self.funds > self.admitted
+            && self.growth.alternates()
+            && let Some(worker) = self.roster.take_oldest()
+        {
+            self.admit(now);
+            self.turn_alone(now, worker, out);
+        }
+        self.admitted - before + self.admit_all_funded(now, out)
     }
 
     /// Whether tokens that a saturated pool wants have begun to come, and nobody has proved idle since.

@@ -19,6 +19,7 @@ pub(crate) struct Growth {
     stirred_at: Nanos,
     failed_since: Option<Nanos>,
     lull: Nanos,
+    other: bool,
     /// Workers that were added and have not yet been seen to find work.
     on_trial: usize,
     /// They were added since as many were of use before.
@@ -43,6 +44,7 @@ impl Growth {
             stirred_at: 0,
             failed_since: None,
             lull: 0,
+            other: false,
             on_trial: 0,
             recalled: false,
             asked: 0,
@@ -96,6 +98,12 @@ impl Growth {
         if lull > self.bounds.1 {
             self.not_before -= lull - self.bounds.1;
         }
+    }
+
+    /// Of the trials of a lull, whether this one is for another kind of worker than the one before.
+    pub(crate) fn alternates(&mut self) -> bool {
+        self.other = !self.other;
+        self.other
     }
 
     /// Whether for so long nobody has been of use who was added that the next one will hardly be.

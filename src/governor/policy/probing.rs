@@ -52,7 +52,7 @@ impl Policy {
             return Verdict::Park;
         }
         self.looked = false;
-        if spare && self.failed_at == Some(now) && self.growth.is_lulled() {
+        if spare && self.growth.is_lulled() && judged != Judged::Active && !worked {
             return self.leave_lull(now, worker, nested, out);
         }
         if sweeps {
@@ -187,7 +187,7 @@ impl Policy {
         }
     }
 
-    /// A worker that was added in a lull has found nothing, and what funds it goes back at once.
+    /// In a lull a worker has found nothing, and what funds it goes back at once.
     fn leave_lull(&mut self, now: Nanos, worker: usize, nested: bool, out: &mut Orders) -> Verdict {
         self.park(now, worker, nested);
         self.retire(now, out);

@@ -87,6 +87,7 @@ impl Policy {
         }
         // A lookout is as good as any other, and one that is woken now would seem to have been called.
         if (self.engaged > 0 || self.admitted > 1)
+            && !self.growth.is_lulled()
             && let Some(warmer) = self.roster.take_warmer(worker)
         {
             self.roster.park_cold(worker, self.epoch);
@@ -217,6 +218,14 @@ impl Policy {
             self.end_turn_of(now, worker);
             self.watch_from(now);
         }
+    }
+
+    /// Gives a turn to this worker alone.
+    pub(super) fn turn_alone(&mut self, now: Nanos, worker: usize, out: &mut Orders) {
+        self.sweep.to = 0;
+        self.turn(now, worker, out);
+        // The pool is not slack.
+        self.looks.probe_at = None;
     }
 
     fn turn(&mut self, now: Nanos, worker: usize, out: &mut Orders) {
