@@ -535,7 +535,7 @@ impl Policy {
         // however soon it sleeps.
         let woken = self.heart.blind || self.waiting;
         self.heart.since = now;
-        self.heart.at = now + if woken { self.heart.beat } else { self.knobs.settle };
+        self.heart.at = now + if woken { self.heart.beat } else { self.search_time() };
     }
 }
 

@@ -4,6 +4,7 @@
 //! a call for its end would give a token back every time, and begin the next wide one without it. To
 //! look at the clocks of the workers wakes none of them, as a probe would.
 
+use super::judge::probe_cost;
 use super::watch::SEARCH;
 use super::{Nanos, Orders, Phase, Policy, earlier};
 use crate::jobserver::Market;
@@ -93,11 +94,17 @@ const USED: Nanos = 4;
 impl Pulse {
     /// Whether several workers are in jobs, if the busiest but one has run so long since the last look. Whoever runs
     /// on from a probe of ours may be on its way to sleep, which where all cores are wanted takes long.
-    pub(super) fn several_run(&mut self, second: Nanos) -> bool {
+    fn several_run(&mut self, second: Nanos) -> bool {
         self.searched += second;
         let several = second >= STIR && (self.settled || self.searched > SEARCH);
         self.settled |= second < STIR;
         several
+    }
+
+    /// Whether they have run for longer than a few searches take that cost so much each. One that waits for a core on
+    /// its way to sleep seems to sleep.
+    pub(super) fn several_work(&mut self, second: Nanos, cost: Nanos) -> bool {
+        self.several_run(second) && self.searched > SEARCH + 2 * cost
     }
 }
 
@@ -140,7 +147,12 @@ impl Policy {
         self.pulse.seen = false;
         self.pulse.settled = false;
         self.pulse.searched = 0;
-        self.pulse.at = now + self.knobs.settle;
+        self.pulse.at = now + self.search_time();
+    }
+
+    /// How long after a probe whoever took it is asleep again: the more workers there are, the more queues it searches.
+    pub(super) fn search_time(&self) -> Nanos {
+        self.knobs.settle.max(probe_cost(self.workers))
     }
 
     /// When the workers are to be seen for the first time since they ran on our account, if they have not been.
