@@ -108,7 +108,7 @@ impl Policy {
     fn try_in_lull(&mut self, now: Nanos, out: &mut Orders) -> usize {
         let before = self.admitted;
         if self.funds > self.admitted
-            && self.growth.alternates()
+            && self.growth.begins_with_turn()
             && let Some(worker) = self.roster.take_oldest()
         {
             self.admit(now);

@@ -19,7 +19,8 @@ pub(crate) struct Growth {
     stirred_at: Nanos,
     failed_since: Option<Nanos>,
     lull: Nanos,
-    other: bool,
+    /// The last trial of a lull began with a turn.
+    by_turn: bool,
     /// Workers that were added and have not yet been seen to find work.
     on_trial: usize,
     /// They were added since as many were of use before.
@@ -44,7 +45,7 @@ impl Growth {
             stirred_at: 0,
             failed_since: None,
             lull: 0,
-            other: false,
+            by_turn: false,
             on_trial: 0,
             recalled: false,
             asked: 0,
@@ -100,10 +101,10 @@ impl Growth {
         }
     }
 
-    /// Of the trials of a lull, whether this one is for another kind of worker than the one before.
-    pub(crate) fn alternates(&mut self) -> bool {
-        self.other = !self.other;
-        self.other
+    /// Whether this trial of a lull begins with a turn: every other one does.
+    pub(crate) fn begins_with_turn(&mut self) -> bool {
+        self.by_turn = !self.by_turn;
+        self.by_turn
     }
 
     /// Whether for so long nobody has been of use who was added that the next one will hardly be.

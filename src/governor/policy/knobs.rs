@@ -59,8 +59,8 @@ pub(crate) struct Knobs {
     pub(crate) sweep: Nanos,
     /// Sweeps of a slack pool beyond the first, each after twice as long a pause.
     pub(crate) resweeps: u32,
-    /// How long after a probe the lookout is asleep again: several times what it takes it to find
-    /// nothing in rayon, or the probe itself would pass for a call.
+    /// How long after a probe the lookout is asleep again: several times what it takes it to find nothing in
+    /// rayon, or the probe itself would pass for a call. With more than 16 workers as long as that takes at most.
     pub(crate) settle: Nanos,
     /// How often a busy pool offers tokens to others, if it may. The bench `share` checks what comes of it.
     pub(crate) lease: Option<Pace>,
@@ -79,7 +79,7 @@ impl Knobs {
     /// The longest pause between two looks of a pool in which nothing changes: ten beats where `anchored` does not say
     /// that calls come unannounced. With as many trials the governor of a pool with one long job wakes 16 times
     /// a second (`latency -- busy`).
-    pub(super) fn rarest(&self, anchored: bool) -> Nanos {
+    pub(crate) fn rarest(&self, anchored: bool) -> Nanos {
         if anchored { self.beat.1 } else { 10 * self.beat.1 }
     }
 }

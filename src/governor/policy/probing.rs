@@ -94,8 +94,7 @@ impl Policy {
         let judged = match judged {
             // Whatever it did is over.
             _ if !self.called() => Judged::Quiet,
-            // On a crowded machine anybody may come late. Where jobs that wait were all there is for so long, more
-            // would have come of it.
+            // On a crowded machine anybody may come late, and for long nothing has come of it.
             Judged::Slept if still => Judged::Quiet,
             Judged::Quiet | Judged::Unknown if still => judged,
             // In an idle pool whoever was woken in passing would pass for busy. So it would between the phases of

@@ -59,6 +59,12 @@ impl Laws {
         Laws { unserved: self.unserved.map(|[any, _]| [any, called]), ..self }
     }
 
+    /// The same where a pool in which nothing has changed for long looks more rarely for work.
+    pub(super) fn lulled(self, knobs: Knobs) -> Self {
+        let longest = knobs.rarest(false) + knobs.look.1;
+        Laws { unserved: self.unserved.map(|most| most.map(|most| most + longest)), ..self }
+    }
+
     /// All that must hold.
     pub(super) fn all(weather: Weather, knobs: Knobs) -> Self {
         // A lookout that feels nothing is looked at every beat; a trial that has failed may add

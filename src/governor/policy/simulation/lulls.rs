@@ -5,7 +5,7 @@ use super::dice::Weather;
 use super::laws::{Laws, effort};
 use super::program::{self, Code, Op};
 use super::world::World;
-use super::{MICROSECOND, MILLISECOND, Nanos, SECOND};
+use super::{MICROSECOND, MILLISECOND, Nanos, SECOND, for_each_seed, run, scenario};
 use crate::governor::policy::Knobs;
 
 /// Those who call: by an announced call into an owned pool or the global one, or by one that nobody announces.
@@ -126,4 +126,11 @@ fn copies_of_a_broadcast_beside_a_long_job_are_run() {
         let waiting = world.pools[0].workers.iter().filter(|worker| !worker.mail.is_empty());
         assert_eq!(waiting.count(), 1, "{call:?}: of all but the busy one");
     }
+}
+
+#[test]
+fn programs_with_long_jobs_finish_within_their_budget() {
+    for_each_seed(500, |seed| {
+        run(scenario::lulled(seed));
+    });
 }

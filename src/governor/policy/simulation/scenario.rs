@@ -7,7 +7,7 @@ use super::jobserver::Stranger;
 use super::laws::Laws;
 use super::program::{self, Code, Op, Taste};
 use super::world::World;
-use super::{MICROSECOND, MILLISECOND, Nanos};
+use super::{MICROSECOND, MILLISECOND, Nanos, SECOND};
 use crate::governor::policy::{Knobs, Pace};
 
 /// A world, and how long its jobs take one after another.
@@ -18,15 +18,27 @@ pub(super) struct Scenario {
 
 /// A world with everything in it decided by `seed`.
 pub(super) fn random(seed: u64) -> Scenario {
-    world(seed, false)
+    world(seed, Kind { blocks: false, lulls: false })
 }
 
 /// The same, with workers that block.
 pub(super) fn blocking(seed: u64) -> Scenario {
-    world(seed, true)
+    world(seed, Kind { blocks: true, lulls: false })
 }
 
-fn world(seed: u64, blocks: bool) -> Scenario {
+/// The same, with jobs so long that lulls come.
+pub(super) fn lulled(seed: u64) -> Scenario {
+    world(seed, Kind { blocks: seed.is_multiple_of(4), lulls: true })
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Kind {
+    blocks: bool,
+    lulls: bool,
+}
+
+fn world(seed: u64, kind: Kind) -> Scenario {
+    let Kind { blocks, lulls } = kind;
     let mut dice = Dice::new(seed);
     let weather = Weather::random(&mut dice);
     let tokens = dice.pick(&[0, 1, 1, 2, 3, 5, 8]);
@@ -34,6 +46,7 @@ fn world(seed: u64, blocks: bool) -> Scenario {
     world.tells = dice.percent(85);
     world.timers = world.tells || dice.percent(50);
     let laws = Laws::all(weather, Knobs::default());
+    let laws = if lulls { laws.lulled(Knobs::default()) } else { laws };
     world.laws = if blocks { laws.patient() } else { laws };
     if dice.percent(40) {
         // These worlds are short: let there be more offers than in life.
@@ -50,7 +63,7 @@ fn world(seed: u64, blocks: bool) -> Scenario {
     let mut work = 0;
     for _ in 0..processes {
         let process = world.process(local);
-        work += populate(&mut world, &mut dice, process, blocks);
+        work += populate(&mut world, &mut dice, process, kind);
     }
     if !local && dice.percent(30) {
         for _ in 0..=dice.below(3) {
@@ -64,7 +77,8 @@ fn world(seed: u64, blocks: bool) -> Scenario {
     Scenario { world, work }
 }
 
-fn populate(world: &mut World, dice: &mut Dice, process: usize, blocks: bool) -> Nanos {
+fn populate(world: &mut World, dice: &mut Dice, process: usize, kind: Kind) -> Nanos {
+    let Kind { blocks, lulls } = kind;
     let mut pools = Vec::new();
     let (anchored, adopts) = (dice.percent(30), dice.percent(15));
     for index in 0..dice.pick(&[1, 1, 1, 2, 3]) {
@@ -75,7 +89,8 @@ fn populate(world: &mut World, dice: &mut Dice, process: usize, blocks: bool) ->
             false => world.pool(process, workers, anchored && index == 0),
         });
     }
-    let longest = dice.pick(&[100 * MICROSECOND, MILLISECOND, 4 * MILLISECOND]);
+    let short = [100 * MICROSECOND, MILLISECOND, 4 * MILLISECOND];
+    let longest = dice.pick(if lulls { &[SECOND, 3 * SECOND, 9 * SECOND] } else { &short });
     let style = Style {
         taste: Taste {
             pools: &pools,
