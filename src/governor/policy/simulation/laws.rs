@@ -59,10 +59,13 @@ impl Laws {
         Laws { unserved: self.unserved.map(|[any, _]| [any, called]), ..self }
     }
 
-    /// The same where a pool in which nothing has changed for long looks more rarely for work.
+    /// The same where a pool in which nothing has changed for long looks more rarely for work. The last sweep may be long
+    /// past: what comes just when a lookout takes a probe is then found out about by its beats.
     pub(super) fn lulled(self, knobs: Knobs) -> Self {
         let longest = knobs.rarest(false) + knobs.look.1;
-        Laws { unserved: self.unserved.map(|most| most.map(|most| most + longest)), ..self }
+        let unserved = self.unserved.map(|most| most.map(|most| most + longest));
+        let beats = Nanos::from(knobs.rotation) * knobs.beat.1;
+        Laws { unserved, neglected: self.neglected.map(|most| most + beats), ..self }
     }
 
     /// All that must hold.

@@ -5,7 +5,7 @@ use super::dice::Weather;
 use super::laws::{Laws, effort};
 use super::program::{self, Code, Op};
 use super::world::World;
-use super::{MICROSECOND, MILLISECOND, Nanos, SECOND, for_each_seed, run, scenario};
+use super::{MICROSECOND, MILLISECOND, Nanos, REST, SECOND, for_each_seed, run_to_rest, scenario};
 use crate::governor::policy::Knobs;
 
 /// Those who call: by an announced call into an owned pool or the global one, or by one that nobody announces.
@@ -130,7 +130,10 @@ fn copies_of_a_broadcast_beside_a_long_job_are_run() {
 
 #[test]
 fn programs_with_long_jobs_finish_within_their_budget() {
+    // It may take as long as the longest pause to find out that a worker which was seen to block does no more, and as
+    // long again that it is idle.
+    let rest = REST + 2 * 125 * MILLISECOND;
     for_each_seed(500, |seed| {
-        run(scenario::lulled(seed));
+        run_to_rest(scenario::lulled(seed), rest);
     });
 }

@@ -56,14 +56,8 @@ fn finish(world: &mut World, work: Nanos) {
 }
 
 /// Runs a world to its end and a little beyond.
-fn run(Scenario { mut world, work }: Scenario) -> World {
-    finish(&mut world, work);
-    let rest = world.now + REST + 50 * world.weather.stall;
-    while !world.is_at_rest() {
-        assert!(world.step(rest), "no rest at {rest}: {world:#?}");
-    }
-    world.check_budget();
-    world.check_conservation();
+fn run(scenario: Scenario) -> World {
+    let mut world = run_to_rest(scenario, REST);
     if world.weather.stall == 0 {
         for first in [true, false] {
             let before = world.now;
@@ -72,6 +66,18 @@ fn run(Scenario { mut world, work }: Scenario) -> World {
             world.check_idleness(first);
         }
     }
+    world
+}
+
+/// Runs a world to its end, and until all tokens are back, which they are to be so soon after the last job.
+fn run_to_rest(Scenario { mut world, work }: Scenario, rest: Nanos) -> World {
+    finish(&mut world, work);
+    let rest = world.now + rest + 50 * world.weather.stall;
+    while !world.is_at_rest() {
+        assert!(world.step(rest), "no rest at {rest}: {world:#?}");
+    }
+    world.check_budget();
+    world.check_conservation();
     world
 }
 
