@@ -535,7 +535,8 @@ impl Policy {
         // however soon it sleeps.
         let woken = self.heart.blind || self.waiting;
         self.heart.since = now;
-        self.heart.at = now + if woken { self.heart.beat } else { self.search_time() };
+        self.heart.at =
+            now + if woken { self.heart.beat.min(self.knobs.beat.1) } else { self.search_time() };
     }
 }
 
