@@ -194,6 +194,9 @@ impl Policy {
         if self.probes > 0 && self.admitted > 0 {
             // It lies there for those who were busy before.
             self.phase = Phase::Saturated { since: now };
+        } else {
+            // Beside the thread that built the pool there is none. Should that one sleep, it is to be seen to block.
+            self.doubtful = self.knobs.detect.is_some();
         }
         Verdict::Park
     }
