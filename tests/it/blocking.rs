@@ -229,8 +229,8 @@ fn a_pool_dropped_while_a_job_blocks_ends_after_it() {
     });
 }
 
-/// Once the turns and probes of idle workers passed for jobs: they kept their tokens for good, and the pool was never so
-/// busy as to be looked through for whoever blocks.
+/// Once the turns and probes of idle workers passed for jobs: they kept their tokens, and the pool was not seen to be so
+/// busy that it had to be looked through for whoever blocks.
 #[test]
 fn idle_workers_keep_no_tokens_beside_a_job_that_blocks() {
     for (tokens, workers) in [(7, 3), (7, 16), (15, 64)] {
