@@ -42,10 +42,12 @@ pub(super) struct Pulse {
     beats: bool,
     /// They have been seen since the pool last ran on our account.
     seen: bool,
-    /// No more than one of them had run at some look since then.
+    /// None of them had run at some look since then, or no more than one.
     settled: bool,
-    /// What the busiest but one has run since then, all looks together.
+    alone: bool,
+    /// What the busiest has run since then, all looks together, and the one after it.
     searched: Nanos,
+    second: Nanos,
     /// When they were looked at, and when they are next.
     felt_at: Nanos,
     at: Nanos,
@@ -92,19 +94,28 @@ pub(crate) const STIR: Nanos = 10_000;
 const USED: Nanos = 4;
 
 impl Pulse {
-    /// Whether several workers are in jobs, if the busiest but one has run so long since the last look. Whoever runs
-    /// on from a probe of ours may be on its way to sleep, which where all cores are wanted takes long.
+    /// Whether it is certain that those run for jobs that have run since the last look, the busiest so long. Whoever
+    /// runs on from a probe of ours may be on its way to sleep.
+    fn is_certain(&mut self, active: usize, most: Nanos) -> bool {
+        self.searched += most;
+        let certain = self.settled || self.searched > SEARCH;
+        self.settled |= active == 0;
+        certain
+    }
+
+    /// Whether several workers are in jobs, if the busiest but one has run so long since the last look. Where all cores
+    /// are wanted it takes long to fall asleep.
     fn several_run(&mut self, second: Nanos) -> bool {
-        self.searched += second;
-        let several = second >= STIR && (self.settled || self.searched > SEARCH);
-        self.settled |= second < STIR;
+        self.second += second;
+        let several = second >= STIR && (self.alone || self.second > SEARCH);
+        self.alone |= second < STIR;
         several
     }
 
     /// Whether they have run for longer than a few searches take that cost so much each. One that waits for a core on
     /// its way to sleep seems to sleep.
     pub(super) fn several_work(&mut self, second: Nanos, cost: Nanos) -> bool {
-        self.several_run(second) && self.searched > SEARCH + 2 * cost
+        self.several_run(second) && self.second > SEARCH + 2 * cost
     }
 }
 
@@ -146,7 +157,9 @@ impl Policy {
     pub(super) fn rest(&mut self, now: Nanos) {
         self.pulse.seen = false;
         self.pulse.settled = false;
+        self.pulse.alone = false;
         self.pulse.searched = 0;
+        self.pulse.second = 0;
         self.pulse.at = now + self.search_time();
     }
 
@@ -225,8 +238,9 @@ impl Policy {
         if active > 0 && USED * idlest >= elapsed {
             self.pulse.used_at = now;
         }
-        let certain = self.pulse.several_run(second);
-        let wide = second >= STIR && 2 * active >= self.sample().count();
+        let certain = self.pulse.is_certain(active, most);
+        let several = self.pulse.several_run(second) || !self.growth.is_still(now);
+        let wide = beats && several && active > 1 && 2 * active >= self.sample().count();
         if wide && certain {
             self.pulse.believed = false;
         }
