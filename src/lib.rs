@@ -53,8 +53,8 @@
 //!   noticed by a heartbeat. One worker takes them at once, or within a beat (18.5 ms) if it is busy with a
 //!   job that takes long; others, and the copies of a `rayon::broadcast`, may be late by up to one beat. A phase within
 //!   [`install`](crate::install()) is noticed at once.
-//! - **A wide phase after a long serial one**, within one call, may begin late by a 128th part of that, by 185 ms at
-//!   most: the longer nothing has changed, the more rarely the pool looks whether it has a use for more tokens.
+//! - **A wide phase after a long serial one**, within one call, may begin late by about a 128th part of that, 0.2 s
+//!   at most: the longer nothing has changed, the more rarely the pool looks whether it has a use for more tokens.
 //! - **Ends of a process.** When `main` returns or panics, when `exit` is called, and before a panic
 //!   in a spawned job aborts, everything is given back. By SIGKILL, `abort` (and so by every panic
 //!   under `panic = "abort"`), `_exit` and `quick_exit` a process loses what it holds at that moment,

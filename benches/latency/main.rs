@@ -79,14 +79,19 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     drop(pool);
     if options.wants("busy") {
-        for (what, load, seconds, most) in [
-            ("with all funded workers busy", Load::Wide, 1, 20.0),
-            ("and tokens to spare, one job that computes for 2 s", Load::Serial, 2, 20.0),
-            ("and tokens to spare, one job that computes for 24 s", Load::Serial, 24, 20.0),
+        let (short, long, span) = if options.quick { (1, 2, 1) } else { (2, 24, 10) };
+        for (load, after, most) in [
+            (Load::Wide, 1, 20.0),
+            (Load::Serial, short, 20.0),
+            (Load::Serial, long, 20.0),
             // Somebody keeps watch, as in an idle global pool.
-            ("and tokens to spare, one job blocked for 2 s", Load::Blocked, 2, 60.0),
+            (Load::Blocked, short, 60.0),
         ] {
-            let (after, span) = if options.quick { (1, 1) } else { (seconds, 10) };
+            let what = match load {
+                Load::Wide => "with all funded workers busy".to_owned(),
+                Load::Serial => format!("and tokens to spare, one job that computes for {after} s"),
+                Load::Blocked => format!("and tokens to spare, one job blocked for {after} s"),
+            };
             let rate = cost::wakes(load, Duration::from_secs(after), Duration::from_secs(span))?;
             let what = format!("owned pool {what}: governor's wake-ups");
             figures.note(what, rate, "a second", ..=most);
@@ -94,7 +99,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let (serial, rounds) = if options.quick { (100, 1) } else { (2_000, 9) };
         let (ours, stock) = trials::after_serial(Duration::from_millis(serial), rounds)?;
         for (whose, wide) in [("owned pool", &ours), ("stock", &stock)] {
-            let what = format!("{whose}: wide phase of 5 ms after 2 s of one job");
+            let what = format!("{whose}: wide phase of 5 ms after {serial} ms of one job");
             figures.keep(&what, wide.millis());
             figures.note(format!("{what}: median"), wide.median(), "ms", ..);
         }

@@ -108,6 +108,7 @@ impl Policy {
     fn try_in_lull(&mut self, now: Nanos, out: &mut Orders) -> usize {
         let before = self.admitted;
         if self.funds > self.admitted
+            && self.sweep.in_turn.is_none()
             && self.growth.begins_with_turn()
             && let Some(worker) = self.roster.take_oldest()
         {

@@ -195,8 +195,9 @@ impl Policy {
             // It lies there for those who were busy before.
             self.phase = Phase::Saturated { since: now };
         } else {
-            // Beside the thread that built the pool there is none. Should that one sleep, it is to be seen to block.
-            self.doubtful = self.knobs.detect.is_some();
+            // Should whoever is left sleep, it is asked, or seen to block: a stranger does not answer.
+            let (stranger, seen) = (self.stranger(), self.knobs.detect.is_some());
+            self.doubtful = self.lookout().is_some_and(|left| Some(left) != stranger || seen);
         }
         Verdict::Park
     }

@@ -163,9 +163,10 @@ impl Policy {
         }
     }
 
-    /// The longest pause after which it is looked whether anything has changed.
-    pub(super) fn rarest(&self) -> Nanos {
-        self.knobs.rarest(self.anchored)
+    /// The pause after which it is looked whether anything has changed: a small part of the time since the last activity,
+    /// and `least` at least.
+    pub(super) fn pause(&self, now: Nanos, least: Nanos) -> Nanos {
+        ((now - self.slack_since) / PAUSES).clamp(least, self.knobs.rarest(self.anchored))
     }
 
     /// A heartbeat of the lookout: has anybody called whom we did not see?
@@ -205,8 +206,7 @@ impl Policy {
                 self.calm();
                 // So that a call after a pause waits no longer than a small part of that pause.
                 let (least, longest) = self.knobs.beat;
-                let pause = (now - self.slack_since) / PAUSES;
-                self.heart.beat = pause.clamp(least, self.rarest());
+                self.heart.beat = self.pause(now, least);
                 self.heart.at = now + self.heart.beat;
                 let before = self.heart.quiet;
                 self.heart.quiet += (self.heart.beat / longest).max(1) as u32;

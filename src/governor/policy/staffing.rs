@@ -1,6 +1,5 @@
 //! How workers are admitted, parked and let go, and where their funds go.
 
-use super::slack::PAUSES;
 use super::{Nanos, Orders, Phase, Policy, Wake};
 
 impl Policy {
@@ -85,9 +84,7 @@ impl Policy {
             // A pool that made way for a starving one looks after itself again before long.
             let next_look = self.roster.next_look().unwrap_or(Nanos::MAX);
             self.press_at = (now + self.heart.beat).min(next_look).max(now + self.knobs.recheck.0);
-            let longest =
-                ((now - self.slack_since) / PAUSES).clamp(self.knobs.beat.1, self.rarest());
-            self.heart.beat = (self.heart.beat * 2).min(longest);
+            self.heart.beat = (self.heart.beat * 2).min(self.pause(now, self.knobs.beat.1));
             self.call_lent(now, out);
             self.end_if_over(out);
         }

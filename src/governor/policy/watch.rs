@@ -34,14 +34,15 @@ impl Watch {
         now: Nanos,
         (worker, since): (usize, Nanos),
         ran: Nanos,
-        sleeps: impl Fn() -> bool,
+        sleeps: impl FnOnce() -> bool,
     ) -> Ran {
         let seen = self.seen.filter(|seen| seen.worker == worker && seen.at >= since);
         let settled = seen.is_some_and(|seen| seen.asleep);
         let searched = seen.map_or(0, |seen| seen.searched + ran);
-        let asleep = settled || sleeps();
         // Whoever was busy and has not run since may wait for a core.
-        let awake = ran > 0 || (seen.is_some_and(|seen| seen.awake) && !sleeps());
+        let waits = ran == 0 && seen.is_some_and(|seen| seen.awake);
+        let sleeps = (!settled || waits) && sleeps();
+        let (asleep, awake) = (settled || sleeps, ran > 0 || (waits && !sleeps));
         self.seen = Some(Seen { worker, at: now, asleep, searched, awake });
         match seen {
             Some(_) if awake && ran == 0 => Ran::Unsettled,
