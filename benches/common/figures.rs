@@ -10,11 +10,18 @@ use crate::figure::{COLUMNS, Figure};
 /// Each bench is a crate of its own.
 const BENCH: &str = env!("CARGO_CRATE_NAME");
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Figures {
-    all: Vec<Figure>,
+    /// Filled as they are noted: a name that no record can hold is found out by a run without one, too.
+    table: Table,
     /// What they are computed from: of which figure, the number of the trial, and its value.
     pub(crate) raw: Vec<[String; 3]>,
+}
+
+impl Default for Figures {
+    fn default() -> Self {
+        Figures { table: Table::new(&COLUMNS), raw: Vec::new() }
+    }
 }
 
 impl Figures {
@@ -38,26 +45,22 @@ impl Figures {
         let lost = if figure.is_lost() { " LOST" } else { "" };
         let (amount, bound) = (figure.amount(), figure.bound());
         println!("{:64} {amount:>9} {unit:9} {bound}{lost}", figure.name);
-        self.all.push(figure);
+        let end = |end: Option<f64>| end.map_or(String::new(), |end| end.to_string());
+        self.table.line(&[
+            figure.bench,
+            figure.name,
+            figure.value.to_string(),
+            figure.unit,
+            end(figure.at_least),
+            end(figure.at_most),
+        ]);
     }
 
     /// Writes `<bench>.csv`, and `<bench>_raw.csv` if raw values were kept, into the folder of the record,
     /// if there is to be one.
     pub(crate) fn record(&self, options: &Options) -> io::Result<()> {
         let Some(folder) = options.record() else { return Ok(()) };
-        let mut table = Table::new(&COLUMNS);
-        for figure in &self.all {
-            let end = |end: Option<f64>| end.map_or(String::new(), |end| end.to_string());
-            table.line(&[
-                figure.bench.clone(),
-                figure.name.clone(),
-                figure.value.to_string(),
-                figure.unit.clone(),
-                end(figure.at_least),
-                end(figure.at_most),
-            ]);
-        }
-        table.write(folder, &format!("{BENCH}.csv"))?;
+        self.table.write(folder, &format!("{BENCH}.csv"))?;
         if self.raw.is_empty() {
             return Ok(());
         }

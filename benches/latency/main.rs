@@ -89,8 +89,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         ] {
             let what = match load {
                 Load::Wide => "with all funded workers busy".to_owned(),
-                Load::Serial => format!("and tokens to spare, one job that computes for {after} s"),
-                Load::Blocked => format!("and tokens to spare, one job blocked for {after} s"),
+                Load::Serial => {
+                    format!("and tokens to spare beside one job that computes for {after} s")
+                }
+                Load::Blocked => {
+                    format!("and tokens to spare beside one job blocked for {after} s")
+                }
             };
             let rate = cost::wakes(load, Duration::from_secs(after), Duration::from_secs(span))?;
             let what = format!("owned pool {what}: governor's wake-ups");
