@@ -108,7 +108,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             figures.note(format!("{what}: median"), wide.median(), "ms", ..);
         }
         let [ours, stock] = [&ours, &stock].map(|wide| wide.median() + serial as f64);
-        let what = "owned pool: both phases together, in times of stock";
+        let what = "owned pool: both phases together against stock";
         figures.note(what, ours / stock, "", ..=1.05);
     }
 
