@@ -164,7 +164,12 @@ impl Policy {
                 }
             }
             Stage::Offered(_) => {
-                self.lease.refused = if market.contended() { 0 } else { self.lease.refused + 1 };
+                if market.contended() {
+                    self.lease.refused = 0;
+                    self.release.others_took_an_offer();
+                } else {
+                    self.lease.refused += 1;
+                }
                 self.lease.wait(now, self.funds);
                 out.take += self.absences.yielding();
             }

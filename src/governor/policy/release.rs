@@ -166,6 +166,11 @@ impl Release {
         }
     }
 
+    /// Others have taken a token that was offered though it was of use here.
+    pub(crate) fn others_took_an_offer(&mut self) {
+        self.unwanted = 0;
+    }
+
     /// Tokens were not to be had, with so many funds at hand.
     pub(crate) fn missed(&mut self, funds: usize) {
         if funds < self.before {
@@ -177,6 +182,11 @@ impl Release {
     /// Whether others are known to leave what goes back.
     pub(crate) fn is_unwanted(&self) -> bool {
         self.unwanted > 0 && !self.taken
+    }
+
+    /// The same, time and again: patience can grow no longer.
+    pub(crate) fn is_most_patient(&self) -> bool {
+        self.doublings == MOST && self.is_unwanted()
     }
 
     /// Begins a round of at most `spare` tokens: after the first one, `within` a call one that is four times as

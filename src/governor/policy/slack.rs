@@ -117,13 +117,20 @@ impl Policy {
         }
         if self.draining || now >= until {
             self.release.everything(spare, self.funds);
-        } else if market.contended() {
+        } else if market.contended() && !self.keeps_all(now) {
             self.release.next_round(self.is_called(), spare, self.funds);
         } else {
             self.release.postpone((now + self.knobs.patience.0).min(until));
             return;
         }
         self.post(now, self.release.burst(self.is_called(), 0), out);
+    }
+
+    /// Whether not even one token goes back to tell by whether others want any. In a call that nobody announces those
+    /// whose jobs wait are not seen to be busy; but if half of the workers run time and again all may be of use, and
+    /// a section that has a job for each takes twice as long without one of them.
+    fn keeps_all(&self, now: Nanos) -> bool {
+        self.is_called() && self.was_wide(now) && self.release.is_most_patient()
     }
 
     /// Whether idle tokens have been kept for so long that something else keeps the pool from looking at them.
