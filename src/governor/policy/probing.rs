@@ -94,6 +94,7 @@ impl Policy {
         let judged = match judged {
             // Whatever it did is over.
             _ if !self.called() => Judged::Quiet,
+            Judged::Slept if self.was_long_busy(now) => Judged::Active,
             // On a crowded machine anybody may come late, and for long nothing has come of it.
             Judged::Slept if still => Judged::Quiet,
             Judged::Quiet | Judged::Unknown if still => judged,
@@ -162,6 +163,15 @@ impl Policy {
         {
             self.maturity.taken_idle(now - since);
         }
+    }
+
+    /// Whether within an announced call nobody took the probe for so long that all must have been busy. Then idle
+    /// tokens are kept from now on, not from when the workers last changed: at the end of a wide phase those that wait
+    /// for others need theirs.
+    fn was_long_busy(&self, now: Nanos) -> bool {
+        let lay_long = |since| now >= since + self.knobs.hold / 4;
+        let lay = matches!(self.phase, Phase::Saturated { since } if lay_long(since));
+        lay && self.engaged > 0 && !self.growth.is_lulled()
     }
 
     /// Whether one that slept as often as jobs make it was not there for the probe either. On a crowded

@@ -137,3 +137,14 @@ fn a_lookout_that_computes_within_a_call_is_asked_before_others_are_woken() {
     let orders = story.tell(|policy, now, out| policy.tick(now, PLENTY, Ran::Busy, out)).1;
     assert_eq!((orders.posts, orders.wake.len()), (1, 0), "it may be idle by now");
 }
+
+#[test]
+fn idle_tokens_are_kept_from_when_added_workers_were_last_seen_to_be_of_use() {
+    let mut story = Story::new(4, false, 4);
+    story.spread();
+    assert!(story.policy.growth.is_on_trial());
+    let added = story.now;
+    let _ = story.beat(DRY, Ran::No);
+    assert!(!story.policy.growth.is_on_trial() && story.now > added);
+    assert_eq!(story.policy.slack_since, story.now);
+}

@@ -100,3 +100,28 @@ fn looks_that_take_all_the_time_there_is_keep_no_token() {
         (0..orders.wake.len()).for_each(|_| story.resumed());
     }
 }
+
+/// At the end of a wide phase, which has lasted for far longer than idle tokens are kept, two workers of eight come to
+/// wait for others; the last probe has `lain` so long. Says what becomes of them if they slept as jobs do that wait.
+fn after_a_wide_phase(lain: Nanos) -> [Verdict; 2] {
+    let usual = Knobs::default();
+    let mut story = Story::with(8, 8, Knobs { detect: None, lease: None, ..usual });
+    story.spread();
+    story.now += 10 * usual.hold;
+    story.policy.phase = Phase::Saturated { since: story.now - lain };
+    let judged = Judged::Slept;
+    [7, 6].map(|worker| {
+        let sighting = Sighting { worker, nested: true, moved: true, judged, late: false };
+        let verdict = story.tell(|policy, now, out| policy.taken(now, DRY, sighting, out)).0;
+        story.now += usual.recheck.0;
+        story.tell(|policy, now, out| policy.post(now, 1, out));
+        verdict
+    })
+}
+
+#[test]
+fn those_that_wait_for_others_at_the_end_of_a_wide_phase_keep_their_tokens_for_a_while() {
+    let long = Knobs::default().hold / 4;
+    assert_eq!(after_a_wide_phase(long), [Verdict::Stay; 2]);
+    assert_eq!(after_a_wide_phase(long - 1)[0], Verdict::Park, "it may be idle and slow to wake");
+}
