@@ -338,6 +338,7 @@ impl Policy {
                 self.looks.pause = self.knobs.look.0;
                 if self.growth.confirmed(now, self.admitted, self.workers) {
                     self.release.proved(true);
+                    // All have work by now, also those that were idle when they were added.
                     self.slack_since = now;
                 }
                 self.grow(now, out);

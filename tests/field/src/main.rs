@@ -1,9 +1,9 @@
 //! Crates that run on rayon's global pool and know nothing of this one, on stock rayon and on ours.
 //!
-//! `cargo run --release --manifest-path tests/field/Cargo.toml`. Each work runs in processes of its own: on stock
-//! rayon with as many threads as may run, and on our pool by bare calls and by announced ones. It must come to its
-//! end, with stock rayon's results, and never with more workers admitted than there are tokens for and one. How long
-//! it took is told, not judged.
+//! `cargo run --release --manifest-path tests/field/Cargo.toml --target-dir target/field`. Each work runs in processes
+//! of its own: on stock rayon with as many threads as may run, and on our pool by bare calls and by announced ones. It
+//! must come to its end, with stock rayon's results, and never with more workers admitted than there are tokens for and
+//! one. How long it took is told, not judged.
 
 mod work;
 
@@ -70,6 +70,7 @@ fn told_by(work: usize, pool: &str, workers: usize, tokens: usize) -> Result<Tol
         let mut child = command.stdout(Stdio::piped()).spawn()?;
         let Some(status) = child.wait_timeout(WATCHDOG)? else {
             child.kill()?;
+            child.wait()?;
             return Ok(Err(format!("HANGS: not over after {WATCHDOG:?}")));
         };
         if !status.success() {

@@ -89,8 +89,8 @@ fn hash() -> Result<u64, Box<dyn Error>> {
     let bytes = noise(4 << 20);
     let mut hasher = blake3::Hasher::new();
     hasher.update_rayon(&bytes);
-    let first: [u8; 8] = std::array::from_fn(|index| hasher.finalize().as_bytes()[index]);
-    Ok(u64::from_le_bytes(first))
+    let sum = hasher.finalize();
+    Ok(u64::from_le_bytes(sum.as_bytes()[..8].try_into()?))
 }
 
 /// So many bytes like those of a picture: a gradient, of which the lowest bits are random.

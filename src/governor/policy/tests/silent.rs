@@ -63,19 +63,26 @@ fn tokens_are_kept_in_a_serial_phase_and_go_back_soon_after_the_call() {
 #[test]
 fn a_call_that_half_of_the_workers_run_in_keeps_all_tokens_once_nobody_has_wanted_any() {
     let (without, _) = Knobs::default().patience;
-    let mut story = serial();
-    // What went back lay there until the pool had a use for it, twice.
-    for doublings in 0..2 {
-        assert_eq!(story.policy.release.patience(1), 1 << doublings);
-        story.policy.release.next_round(true, 7, 8);
-        story.policy.release.gave();
-        story.policy.release.postpone(0);
-        story.policy.release.reset();
-    }
-    let begin = story.now;
-    assert_eq!(released_by(&mut story, 4, 500), None);
-    assert!(story.now > begin + 5 * Knobs::default().hold, "{} ns", story.now - begin);
-    assert!(until_release(&mut story, 3) <= 5 * Knobs::default().hold / 4, "too few run");
+    let hold = Knobs::default().hold;
+    let keeping = || {
+        let mut story = serial();
+        // What went back lay there until the pool had a use for it, twice.
+        for doublings in 0..2 {
+            assert_eq!(story.policy.release.patience(1), 1 << doublings);
+            story.policy.release.next_round(true, 7, 8);
+            story.policy.release.gave();
+            story.policy.release.postpone(0);
+            story.policy.release.reset();
+        }
+        let begin = story.now;
+        assert_eq!(released_by(&mut story, 4, 500), None);
+        assert!(story.now > begin + 5 * hold, "{} ns", story.now - begin);
+        story
+    };
+    assert!(until_release(&mut keeping(), 3) <= 5 * hold / 4, "too few run");
+    let mut story = keeping();
+    story.policy.release.others_took_an_offer();
+    assert!(until_release(&mut story, 4) < hold, "somebody wants tokens");
 
     let mut story = serial();
     assert_eq!(until_release(&mut story, 4), 4 * without, "nobody has been asked");
