@@ -52,7 +52,7 @@
 //! - **Bare calls** into the global pool (`rayon::join` and all else that is not of this crate) are
 //!   noticed by a heartbeat. One worker takes them at once, or within a beat (18.5 ms) if it is busy with a
 //!   job that takes long; others, and the copies of a `rayon::broadcast`, may be late by up to one beat. Rarely, if the one
-//!   worker blocks in a call at once, just after the pool has asked whether it is idle, they are late by up to 2.4 s. A
+//!   worker comes to such a copy just after the pool has asked whether it is idle, the others are late by up to 2.4 s. A
 //!   phase within [`install`](crate::install()) is noticed at once.
 //! - **A wide phase after a long serial one**, within one call, may begin late by about a 128th part of that, 0.2 s
 //!   at most: the longer nothing has changed, the more rarely the pool looks whether it has a use for more tokens.

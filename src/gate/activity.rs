@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::governor::policy::{Judged, LATE, Nanos, Record, STIR, Still, Stillness, Usage};
+use crate::governor::policy::{
+    Judged, LATE, Nanos, Nap, Place, Record, STIR, Still, Stillness, Usage,
+};
 use crate::sync::Mutex;
 
 /// What is known of one worker's thread.
@@ -20,6 +22,7 @@ struct State {
     /// How long its thread had waited for a core when it last took a probe late.
     waited: Option<Duration>,
     still: Still,
+    nap: Nap,
 }
 
 impl State {
@@ -108,6 +111,25 @@ impl Seat {
         self.state.lock().clock.as_ref().is_some_and(system::Clock::sleeps)
     }
 
+    /// Whether the worker sleeps, and where, as far as the system tells that; judged from another thread.
+    pub(crate) fn naps(&self, now: Nanos) -> Option<Option<Place>> {
+        let mut state = self.state.lock();
+        let cpu = state.usage(now)?.cpu;
+        let State { clock: Some(clock), nap, .. } = &mut *state else { return None };
+        clock.sleeps().then(|| {
+            let place = clock.place();
+            nap.look(cpu, place);
+            place
+        })
+    }
+
+    /// Where the worker, on whose thread this is called, slept until it took a probe just now, if it was seen to.
+    pub(crate) fn end_nap(&self, now: Nanos) -> Option<Place> {
+        let mut state = self.state.lock();
+        let cpu = state.usage(now)?.cpu;
+        state.nap.end(cpu)
+    }
+
     /// Whether the worker has slept for `detect` or longer; judged from another thread. The last probe was
     /// `posted` then.
     pub(crate) fn stillness(&self, now: Nanos, posted: Nanos, detect: Nanos) -> Stillness {
@@ -131,12 +153,19 @@ mod system {
     use std::path::PathBuf;
     use std::time::Duration;
 
+    use crate::gate::depth;
+    use crate::governor::policy::Place;
+
     /// The clock that runs while a thread does.
     #[derive(Debug)]
     pub(super) struct Clock {
         id: libc::clockid_t,
         /// Where the kernel tells the thread's state.
         stat: PathBuf,
+        /// Where it tells what system call the thread is in.
+        call: PathBuf,
+        /// Where the thread's stack began.
+        base: u64,
     }
 
     impl Clock {
@@ -147,8 +176,13 @@ mod system {
             // SAFETY: the thread is alive, being this one, and the pointer is valid for writes.
             let refused = unsafe { libc::pthread_getcpuclockid(thread, &raw mut id) };
             let thread = rustix::thread::gettid();
-            let stat = format!("/proc/self/task/{}/stat", thread.as_raw_nonzero()).into();
-            (refused == 0).then_some(Clock { id, stat })
+            let file = |name| format!("/proc/self/task/{}/{name}", thread.as_raw_nonzero()).into();
+            (refused == 0).then(|| Clock {
+                id,
+                stat: file("stat"),
+                call: file("syscall"),
+                base: depth::base(),
+            })
         }
 
         /// What the thread has run so far; `None` once it has ended.
@@ -172,6 +206,19 @@ mod system {
             let name_ends = stat.iter().rposition(|&byte| byte == b')');
             let state = name_ends.and_then(|end| stat.get(end + 2));
             matches!(state, Some(b'S' | b'D'))
+        }
+
+        /// Where the thread sleeps; `None`: it does not, or nobody is told.
+        ///
+        /// The kernel tells the number of the system call, its six arguments in hexadecimal numbers, the stack pointer
+        /// and where the call was made (proc_pid_syscall(5)).
+        pub(super) fn place(&self) -> Option<Place> {
+            let told = std::fs::read_to_string(&self.call).ok()?;
+            let mut fields = told.split_whitespace();
+            let call = fields.next()?.parse().ok()?;
+            let stack = fields.nth(6)?.strip_prefix("0x")?;
+            let stack = u64::from_str_radix(stack, 16).ok()?;
+            Some(Place { call, depth: self.base.wrapping_sub(stack) })
         }
     }
 
@@ -200,6 +247,8 @@ mod system {
 mod system {
     use std::time::Duration;
 
+    use crate::governor::policy::Place;
+
     #[derive(Debug)]
     pub(super) struct Clock(std::convert::Infallible);
 
@@ -213,6 +262,10 @@ mod system {
         }
 
         pub(super) fn sleeps(&self) -> bool {
+            match self.0 {}
+        }
+
+        pub(super) fn place(&self) -> Option<Place> {
             match self.0 {}
         }
     }
@@ -230,11 +283,14 @@ mod system {
 mod tests {
     use std::hint::spin_loop;
     use std::sync::atomic::{AtomicBool, Ordering};
-    use std::sync::mpsc;
+    use std::sync::{Arc, mpsc};
     use std::thread;
     use std::time::Instant;
 
+    use rayon_core::ThreadPoolBuilder;
+
     use super::*;
+    use crate::gate::depth::{Attendant, attend};
 
     /// Waits until the worker `is` so.
     fn wait_until(is: impl Fn() -> bool) {
@@ -273,5 +329,46 @@ mod tests {
             over.store(true, Ordering::Relaxed);
             drop(call);
         });
+    }
+    /// Seats workers.
+    struct Usher(Vec<Seat>);
+
+    impl Attendant for Usher {
+        fn worker_started(self: Arc<Self>, index: usize) {
+            self.0[index].occupy(0);
+        }
+        fn probe_taken(&self, _: Option<usize>, _: bool) {}
+        fn called(&self, _: Option<usize>) {}
+    }
+
+    #[test]
+    fn idle_workers_sleep_at_one_place_and_those_in_jobs_that_wait_at_others() {
+        let usher = Arc::new(Usher((0..3).map(|_| Seat::default()).collect()));
+        let builder = attend(ThreadPoolBuilder::new().num_threads(3), Arc::clone(&usher) as _);
+        let pool = builder.build().expect("three threads");
+        let places = || usher.0.iter().map(|seat| seat.naps(0).flatten()).collect::<Vec<_>>();
+        wait_until(|| places().windows(2).all(|pair| pair[0].is_some() && pair[0] == pair[1]));
+        let idle = places()[0];
+
+        let (begin, begun) = mpsc::channel();
+        let (end, ends) = mpsc::channel::<()>();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                // One worker waits for the scope, another one in the scope's job, which it has stolen.
+                pool.scope(move |scope| {
+                    scope.spawn(move |_| {
+                        begin.send(()).expect("it is waited for");
+                        ends.recv().expect("the test ends it");
+                    });
+                    begun.recv().expect("somebody is idle");
+                });
+            });
+            let elsewhere = |place: &&Option<Place>| place.is_some() && **place != idle;
+            wait_until(|| places().iter().filter(elsewhere).count() == 2);
+            wait_until(|| places().contains(&idle));
+            end.send(()).expect("it waits for that");
+        });
+        wait_until(|| places().iter().all(|&place| place == idle));
+        assert_eq!(usher.0[0].end_nap(0), idle, "it has not run since it was seen there");
     }
 }

@@ -91,6 +91,11 @@ fn depth_of(mark: usize) -> Option<usize> {
     BASE.get().checked_sub(mark).filter(|_| BASE.get() != 0)
 }
 
+/// Where the stack of the current worker began; 0 if it joined the pool without passing the start handler.
+pub(super) fn base() -> u64 {
+    BASE.get() as u64
+}
+
 /// How many calls the current worker has come to.
 pub(super) fn calls() -> u64 {
     CALLS.get()

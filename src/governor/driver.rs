@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::alarm::Bed;
-use super::policy::{Felt, Nanos, Ran};
+use super::policy::{Felt, Nanos, Ran, Rest};
 use super::purse::Purse;
 use super::{Afterwards, Governor, Post, State};
 use crate::gate::depth::Errand;
@@ -97,6 +97,14 @@ impl Drop for Driver {
 }
 
 impl Governor {
+    /// Whether a worker sleeps, and if so whether as an idle one does.
+    fn rest_of(&self, worker: usize, now: Nanos) -> Rest {
+        match self.seats[worker].naps(now) {
+            Some(place) => self.berth.lock().rest(place),
+            None => Rest::Awake,
+        }
+    }
+
     /// Does what the time has come for, and returns a fund that is to be given back.
     fn tick(&self, state: &mut State, now: Nanos) -> Option<Fund> {
         let State { policy, orders, purse, watch, .. } = state;
@@ -104,7 +112,7 @@ impl Governor {
             Some(worker) if policy.watches(now) => {
                 let seat = &self.seats[worker];
                 let whom = (worker, policy.rested_at());
-                let look = |ran| watch.look(now, whom, ran, || seat.sleeps());
+                let look = |ran| watch.look(now, whom, ran, || self.rest_of(worker, now));
                 seat.stirred().map_or(Ran::Unknown, look)
             }
             _ => Ran::Unknown,

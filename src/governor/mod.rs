@@ -23,7 +23,7 @@ use crate::observe::Stats;
 use crate::sync::{Mutex, MutexGuard};
 use alarm::Alarm;
 pub(crate) use driver::Driver;
-use policy::{Knobs, Nanos, Notice, Orders, Policy, Sighting, Verdict, Wake, Watch};
+use policy::{Berth, Knobs, Nanos, Notice, Orders, Policy, Sighting, Verdict, Wake, Watch};
 use purse::Purse;
 
 /// Called on each worker as it starts, with its index: the user's own start handler.
@@ -53,6 +53,7 @@ pub(crate) struct Governor {
     calling: Arc<AtomicBool>,
     born: Instant,
     detect: Option<Nanos>,
+    berth: Mutex<Berth>,
 }
 
 struct State {
@@ -111,6 +112,7 @@ impl Governor {
             calling: Arc::default(),
             born: Instant::now(),
             detect: knobs.detect,
+            berth: Mutex::default(),
         });
         let holder: Arc<dyn Holder> = Arc::clone(&governor) as _;
         governor.state.lock().purse.open(&holder);
@@ -333,8 +335,11 @@ impl Attendant for Governor {
         let worker = rayon_core::current_thread_index().expect("only workers run jobs");
         let (now, seat) = (self.now(), &self.seats[worker]);
         let lain = now.saturating_sub(self.posted.load(Ordering::Relaxed));
-        let (judged, late) = seat.judge_self(now, self.seats.len(), lain);
         let nested = depth::is_nested(Errand::Probe, depth);
+        let (judged, late) = seat.judge_self(now, self.seats.len(), lain);
+        if let Some(place) = seat.end_nap(now).filter(|_| !nested) {
+            self.berth.lock().learn(place);
+        }
         let sighting = Sighting { worker, nested, moved, judged, late };
         self.rule(worker, |policy, now, purse, orders| {
             policy.taken(now, purse.market(), sighting, orders)

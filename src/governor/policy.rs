@@ -4,6 +4,7 @@
 //! drives it serialises the events and carries the [`Orders`] out.
 
 mod absence;
+mod berth;
 mod departure;
 mod funding;
 mod glance;
@@ -32,6 +33,7 @@ mod tests;
 
 use crate::jobserver::Market;
 use absence::{Absences, Inspections};
+pub(crate) use berth::{Berth, Nap, Place, Rest};
 use departure::Departure;
 use glance::Looks;
 use growth::Growth;

@@ -60,6 +60,8 @@ pub(crate) enum Ran {
     /// Too soon to tell after a probe, which itself makes the worker run: it has just fallen asleep, or not
     /// even that.
     Unsettled,
+    /// It has fallen asleep since that, in a job which waits.
+    Waits,
     /// This system does not tell.
     Unknown,
 }

@@ -204,8 +204,10 @@ impl Policy {
                 self.sweep.rotate = self.roster.len() > 0;
                 self.post(now, 1, out);
             }
+            // Nobody could steal what it may have left, and nothing else would tell.
+            Ran::Waits if !self.waiting => self.post(now, 1, out),
             // It may take long to fall asleep: where every core is wanted tens of milliseconds.
-            Ran::Unsettled => {
+            Ran::Unsettled | Ran::Waits => {
                 let pause = (now - self.heart.since).min(self.knobs.beat.1);
                 self.heart.at = now + pause.max(self.heart.beat);
             }

@@ -1,6 +1,6 @@
 //! Whether the lookout has run since it was last looked at, other than on our account.
 
-use super::{Nanos, Ran};
+use super::{Nanos, Ran, Rest};
 
 /// Watches how much one worker runs.
 #[derive(Debug, Default)]
@@ -34,17 +34,19 @@ impl Watch {
         now: Nanos,
         (worker, since): (usize, Nanos),
         ran: Nanos,
-        sleeps: impl FnOnce() -> bool,
+        rests: impl FnOnce() -> Rest,
     ) -> Ran {
         let seen = self.seen.filter(|seen| seen.worker == worker && seen.at >= since);
         let settled = seen.is_some_and(|seen| seen.asleep);
         let searched = seen.map_or(0, |seen| seen.searched + ran);
         // Whoever was busy and has not run since may wait for a core.
         let waits = ran == 0 && seen.is_some_and(|seen| seen.awake);
-        let sleeps = (!settled || waits) && sleeps();
+        let rest = if !settled || waits { rests() } else { Rest::Asleep };
+        let sleeps = rest != Rest::Awake;
         let (asleep, awake) = (settled || sleeps, ran > 0 || (waits && !sleeps));
         self.seen = Some(Seen { worker, at: now, asleep, searched, awake });
         match seen {
+            _ if rest == Rest::InJob => Ran::Waits,
             Some(_) if awake && ran == 0 => Ran::Unsettled,
             Some(seen) if settled || searched > SEARCH => match ran {
                 0 => Ran::No,
@@ -67,7 +69,7 @@ mod tests {
         let mut now = 0;
         all.map(|(ran, sleeps)| {
             now += MILLISECOND;
-            watch.look(now, (0, 0), ran, || sleeps)
+            watch.look(now, (0, 0), ran, || if sleeps { Rest::Asleep } else { Rest::Awake })
         })
     }
 
@@ -98,8 +100,19 @@ mod tests {
         let seen = looks(&mut watch, [(0, false), (SEARCH, false), (1, false), (SEARCH, false)]);
         assert_eq!(seen, [Ran::Unsettled, Ran::Unsettled, Ran::Yes, Ran::Busy]);
         let now = 9 * MILLISECOND;
-        let anew = watch.look(now, (0, now), SEARCH, || true);
+        let anew = watch.look(now, (0, now), SEARCH, || Rest::Asleep);
         assert_eq!(anew, Ran::Unsettled, "for a probe, perhaps");
-        assert_eq!(watch.look(now + 1, (1, 0), 7, || true), Ran::Unsettled, "another one");
+        assert_eq!(watch.look(now + 1, (1, 0), 7, || Rest::Asleep), Ran::Unsettled, "another one");
+    }
+
+    #[test]
+    fn whoever_sleeps_elsewhere_than_an_idle_worker_is_in_a_job_however_little_it_ran() {
+        let mut watch = Watch::default();
+        assert_eq!(watch.look(1, (0, 0), 0, || Rest::InJob), Ran::Waits);
+        assert_eq!(watch.look(2, (0, 0), 0, || panic!("it has not run since")), Ran::No);
+        let mut watch = Watch::default();
+        let looks = [(1, Rest::Awake), (SEARCH + 1, Rest::Awake), (0, Rest::InJob)];
+        let seen = looks.map(|(ran, rest)| watch.look(MILLISECOND, (0, 0), ran, || rest));
+        assert_eq!(seen, [Ran::Unsettled, Ran::Busy, Ran::Waits], "it computed, then waited");
     }
 }

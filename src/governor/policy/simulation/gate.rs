@@ -131,7 +131,11 @@ impl World {
             (Judged::Quiet, false)
         };
         let nested = self.seems_nested(pool, worker);
-        let me = &mut self.pools[pool].workers[worker];
+        let home = &mut self.pools[pool];
+        let me = &mut home.workers[worker];
+        if let Some(place) = me.nap.end(usage.cpu).filter(|_| !nested) {
+            home.governor.berth.learn(place);
+        }
         let depth = me.stack.len();
         let moved = std::mem::replace(&mut me.probed_at, depth) != depth;
         let sighting = Sighting { worker, nested, moved, judged, late };

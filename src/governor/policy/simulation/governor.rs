@@ -6,7 +6,7 @@ use super::jobserver::Fund;
 use super::machine::Job;
 use super::worker::Mode;
 use super::world::{Event, World};
-use crate::governor::policy::{Felt, Notice, Orders, Ran, Wake, Watch};
+use crate::governor::policy::{Berth, Felt, Notice, Orders, Ran, Rest, Wake, Watch};
 use crate::jobserver::Market;
 
 /// The governor's thread of a pool.
@@ -28,6 +28,7 @@ pub(super) struct GovernorThread {
     rung: bool,
     nudged: bool,
     watch: Watch,
+    pub(super) berth: Berth,
     pub(super) rounds: u64,
     pub(super) over: bool,
 }
@@ -273,7 +274,9 @@ impl World {
         let since = home.policy.rested_at();
         let lookout = &mut home.workers[worker];
         let ran = lookout.stirred(now);
-        home.governor.watch.look(now, (worker, since), ran, || lookout.sleeps())
+        let berth = &home.governor.berth;
+        let rest = || lookout.naps(now).map_or(Rest::Awake, |place| berth.rest(place));
+        home.governor.watch.look(now, (worker, since), ran, rest)
     }
 }
 

@@ -8,7 +8,7 @@ use super::Nanos;
 use super::machine::{Job, Piece, Waiter};
 use super::program::Op;
 use super::world::{Event, World};
-use crate::governor::policy::{LATE, Record, STIR, Still, Usage, Wake};
+use crate::governor::policy::{LATE, Nap, Place, Record, STIR, Still, Usage, Wake};
 
 /// How often an idle worker looks for work before it goes to sleep, 33 in rayon, where a look
 /// takes less time.
@@ -78,6 +78,7 @@ pub(super) struct Worker {
     /// Its fund was lent.
     pub(super) lent: bool,
     pub(super) still: Still,
+    pub(super) nap: Nap,
 }
 
 impl Worker {
@@ -101,6 +102,7 @@ impl Worker {
             asleep_in_job: false,
             lent: false,
             still: Still::default(),
+            nap: Nap::default(),
         }
     }
 
@@ -133,6 +135,16 @@ impl Worker {
     /// Whether its thread sleeps, wherever that is.
     pub(super) fn sleeps(&self) -> bool {
         matches!(self.mode, Mode::Asleep | Mode::Gated) || self.asleep_in_job
+    }
+
+    /// The same, and where.
+    pub(super) fn naps(&mut self, now: Nanos) -> Option<Option<Place>> {
+        let cpu = self.usage(now, false).cpu;
+        let place = Place { call: self.asleep_in_job.into(), depth: self.stack.len() as u64 };
+        self.sleeps().then(|| {
+            self.nap.look(cpu, Some(place));
+            Some(place)
+        })
     }
 
     /// Whether it is free to run jobs and has none.

@@ -74,6 +74,18 @@ fn the_longer_a_lookout_takes_to_fall_asleep_the_less_often_it_is_looked_at() {
     assert!(looks.count() < 30);
 }
 
+/// Once it passed for idle, and its jobs lay for as long as a pool at rest leaves its parked workers alone.
+#[test]
+fn a_lookout_that_sleeps_in_a_job_right_after_a_probe_passes_for_busy() {
+    let mut story = checked_on();
+    answer(&mut story);
+    story.now = story.policy.heart.at;
+    let tick = |policy: &mut Policy, now, out: &mut _| policy.tick(now, PLENTY, Ran::Waits, out);
+    assert_eq!(story.tell(tick).1.posts, 1);
+    let mut beats = (0..9).map(|_| story.beat(PLENTY, Ran::Unknown).wake.len());
+    assert!(beats.any(|woken| woken > 0), "somebody is to steal what it has left");
+}
+
 /// Once that was measured from the last probe: a busy pool that had just given its other tokens up, long after it had
 /// posted one, left its last worker alone for as long with a queue full of jobs.
 #[test]
