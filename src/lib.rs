@@ -54,7 +54,7 @@
 //!   job that takes long; others, and the copies of a `rayon::broadcast`, may be late by up to one beat. Rarely, if the one
 //!   worker comes to such a copy just after the pool has asked whether it is idle, the others are late by up to 2.4 s. A
 //!   phase within [`install`](crate::install()) is noticed at once.
-//! - **A wide phase after a long serial one**, within one call, may begin late by about a 128th part of that, 0.2 s
+//! - **A wide phase after a long serial one**, within one call, may begin late by up to a 40th part of that, 0.2 s
 //!   at most: the longer nothing has changed, the more rarely the pool looks whether it has a use for more tokens.
 //! - **Ends of a process.** When `main` returns or panics, when `exit` is called, and before a panic
 //!   in a spawned job aborts, everything is given back. By SIGKILL, `abort` (and so by every panic

@@ -3,6 +3,11 @@
 use super::Nanos;
 use super::slack::PAUSES;
 
+/// The pause between two trials of a lull is so small a part of how long it lasts: a wide phase that ends it begins late
+/// by such a part of the serial one, at most. A pool beside one job that has computed for 2 s wakes 18 times a second
+/// with this, and 47 times with 128; a wide phase begins late by 18 ms instead of 10.
+const RARER: Nanos = 40;
+
 /// The pace at which workers are added.
 #[derive(Debug)]
 pub(crate) struct Growth {
@@ -179,7 +184,8 @@ impl Growth {
         self.on_trial = 0;
         self.step = 1;
         let lasts = now - *self.failed_since.get_or_insert(now);
-        self.lull = (lasts / PAUSES).min(self.rarest);
+        let part = if self.is_still(now) { RARER } else { PAUSES };
+        self.lull = (lasts / part).min(self.rarest);
         self.not_before = now + self.backoff.max(self.lull);
         self.backoff = (self.backoff * 2).min(self.bounds.1);
         true
@@ -245,7 +251,8 @@ mod tests {
             growth.started(1);
             assert!(growth.failed(now, 2));
             let due = growth.due().expect("it waits for no token");
-            let usual = (now / PAUSES).clamp(4_000, RAREST);
+            let part = if growth.is_still(now) { RARER } else { PAUSES };
+            let usual = (now / part).clamp(4_000, RAREST);
             assert!(now < 8_000 || due - now == usual, "{} after {now}", due - now);
             assert_eq!(growth.is_lulled(), due - now > 4_000);
             pauses.push(due - now);

@@ -5,8 +5,7 @@ use super::{Felt, Nanos, Orders, Phase, Policy, Ran, earlier};
 use crate::jobserver::Market;
 
 /// A beat is so small a part of the time since the last activity. The rows of idle times show what a call
-/// then waits; half a thousand beats before the longest one is reached are what this costs. So is the pause between
-/// two trials of a lull: a wide phase that ends it begins late by such a part of the serial one, at most.
+/// then waits; half a thousand beats before the longest one is reached are what this costs.
 pub(super) const PAUSES: Nanos = 128;
 
 /// The beats at which a lookout is watched.

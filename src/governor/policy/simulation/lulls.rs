@@ -88,7 +88,7 @@ fn a_wide_phase_that_ends_a_lull_begins_late_by_a_small_part_of_it_at_most() {
             let mut world = called(call, 16, 15, Weather::CALM, Code::clone(&code));
             world.run_until(serial + SECOND);
             let longest = if call == Call::Owned { 10 * beat.1 } else { beat.1 };
-            let most = (serial / 128).min(longest) + look.1 + 2 * MILLISECOND;
+            let most = (serial / 40).min(longest) + look.1 + 2 * MILLISECOND;
             let late = (world.pools[0].done - serial).saturating_sub(5 * MILLISECOND);
             assert!(late <= most, "{call:?}: {late} ns late after {serial}, and {most} at most");
         }
