@@ -126,8 +126,8 @@ impl Seat {
     /// Where the worker, on whose thread this is called, slept until it took a probe just now, if it was seen to.
     pub(crate) fn end_nap(&self, now: Nanos) -> Option<Place> {
         let mut state = self.state.lock();
-        let cpu = state.usage(now)?.cpu;
-        state.nap.end(cpu)
+        let mut nap = std::mem::take(&mut state.nap);
+        nap.end(|| Some(state.usage(now)?.cpu))
     }
 
     /// Whether the worker has slept for `detect` or longer; judged from another thread. The last probe was

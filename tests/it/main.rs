@@ -16,6 +16,7 @@ mod rest;
 #[cfg(target_os = "linux")]
 mod scarce;
 mod session;
+mod several;
 mod share;
 #[cfg(all(target_os = "linux", feature = "signals"))]
 mod signals;
