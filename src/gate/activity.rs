@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::depth;
 use crate::governor::policy::{
     Judged, LATE, Nanos, Nap, Place, Record, STIR, Still, Stillness, Usage,
 };
@@ -11,6 +12,16 @@ use crate::sync::Mutex;
 #[derive(Debug, Default)]
 pub(crate) struct Seat {
     state: Mutex<State>,
+}
+
+/// What a worker that took a probe has done since it was last seen.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Past {
+    pub(crate) judged: Judged,
+    /// Whether it was in a job for most of the time that the probe has lain.
+    pub(crate) late: bool,
+    /// Where it slept until the probe was posted, if it was seen to.
+    pub(crate) slept_at: Option<Place>,
 }
 
 #[derive(Debug, Default)]
@@ -36,24 +47,25 @@ impl State {
 impl Seat {
     /// The current thread is this worker's.
     pub(crate) fn occupy(&self, now: Nanos) {
-        self.state.lock().clock = system::Clock::of_this_thread();
+        self.state.lock().clock = system::Clock::of_this_thread(depth::base());
         self.survey(now);
     }
 
     /// Judges what the worker, on whose thread this is called, one of so many, has done since it was last seen.
-    /// It took a probe that had `lain` so long: says also whether it was in a job for most of that time.
-    pub(crate) fn judge_self(&self, now: Nanos, workers: usize, lain: Nanos) -> (Judged, bool) {
+    /// It took a probe that had `lain` so long.
+    pub(crate) fn judge_self(&self, now: Nanos, workers: usize, lain: Nanos) -> Past {
         // A file is read for it: only when it matters, and while nobody else is kept waiting.
         let waited = if lain < LATE { None } else { system::waited() };
         let mut state = self.state.lock();
         let Some(usage) = state.usage(now) else {
             // Where the system does not tell, a probe taken must do for a sign of idleness.
-            return (Judged::Quiet, false);
+            return Past { judged: Judged::Quiet, late: false, slept_at: None };
         };
         let usage = Usage { sleeps: system::sleeps(), ..usage };
         let waited = waited.and_then(|waited| state.waited_since(waited));
         let late = waited.is_some_and(|waited| state.record.is_late(usage, lain, waited));
-        (state.record.judge(usage, workers), late)
+        let slept_at = state.nap.end(usage.cpu);
+        Past { judged: state.record.judge(usage, workers), late, slept_at }
     }
 
     /// The worker, on whose thread this is called, is admitted anew.
@@ -123,13 +135,6 @@ impl Seat {
         })
     }
 
-    /// Where the worker, on whose thread this is called, slept until it took a probe just now, if it was seen to.
-    pub(crate) fn end_nap(&self, now: Nanos) -> Option<Place> {
-        let mut state = self.state.lock();
-        let mut nap = std::mem::take(&mut state.nap);
-        nap.end(|| Some(state.usage(now)?.cpu))
-    }
-
     /// Whether the worker has slept for `detect` or longer; judged from another thread. The last probe was
     /// `posted` then.
     pub(crate) fn stillness(&self, now: Nanos, posted: Nanos, detect: Nanos) -> Stillness {
@@ -153,7 +158,6 @@ mod system {
     use std::path::PathBuf;
     use std::time::Duration;
 
-    use crate::gate::depth;
     use crate::governor::policy::Place;
 
     /// The clock that runs while a thread does.
@@ -169,7 +173,8 @@ mod system {
     }
 
     impl Clock {
-        pub(super) fn of_this_thread() -> Option<Clock> {
+        /// The stack has begun at `base`.
+        pub(super) fn of_this_thread(base: u64) -> Option<Clock> {
             let mut id = 0;
             // SAFETY: always sound; names the calling thread.
             let thread = unsafe { libc::pthread_self() };
@@ -177,12 +182,7 @@ mod system {
             let refused = unsafe { libc::pthread_getcpuclockid(thread, &raw mut id) };
             let thread = rustix::thread::gettid();
             let file = |name| format!("/proc/self/task/{}/{name}", thread.as_raw_nonzero()).into();
-            (refused == 0).then(|| Clock {
-                id,
-                stat: file("stat"),
-                call: file("syscall"),
-                base: depth::base(),
-            })
+            (refused == 0).then(|| Clock { id, stat: file("stat"), call: file("syscall"), base })
         }
 
         /// What the thread has run so far; `None` once it has ended.
@@ -211,7 +211,7 @@ mod system {
         /// Where the thread sleeps; `None`: it does not, or nobody is told.
         ///
         /// The kernel tells the number of the system call, its six arguments in hexadecimal numbers, the stack pointer
-        /// and where the call was made (proc_pid_syscall(5)).
+        /// and where the call was made (proc_pid_syscall(5)); of one that is just falling asleep once it has.
         pub(super) fn place(&self) -> Option<Place> {
             let told = std::fs::read_to_string(&self.call).ok()?;
             let mut fields = told.split_whitespace();
@@ -253,7 +253,7 @@ mod system {
     pub(super) struct Clock(std::convert::Infallible);
 
     impl Clock {
-        pub(super) fn of_this_thread() -> Option<Clock> {
+        pub(super) fn of_this_thread(_: u64) -> Option<Clock> {
             None
         }
 
@@ -330,6 +330,7 @@ mod tests {
             drop(call);
         });
     }
+
     /// Seats workers.
     struct Usher(Vec<Seat>);
 
@@ -369,6 +370,7 @@ mod tests {
             end.send(()).expect("it waits for that");
         });
         wait_until(|| places().iter().all(|&place| place == idle));
-        assert_eq!(usher.0[0].end_nap(0), idle, "it has not run since it was seen there");
+        let told = usher.0[0].judge_self(0, 3, 0).slept_at;
+        assert_eq!(told, idle, "it has not run since it was seen there");
     }
 }

@@ -15,7 +15,7 @@ use std::time::Instant;
 use crossbeam_utils::CachePadded;
 
 use crate::blocking;
-use crate::gate::activity::Seat;
+use crate::gate::activity::{Past, Seat};
 use crate::gate::depth::{self, Attendant, Errand};
 use crate::gate::{Parker, run_own_jobs};
 use crate::jobserver::{Demand, Fund, Holder, Home, Ledger};
@@ -53,6 +53,7 @@ pub(crate) struct Governor {
     calling: Arc<AtomicBool>,
     born: Instant,
     detect: Option<Nanos>,
+    /// Locked with the state held or by itself, never the other way round.
     berth: Mutex<Berth>,
 }
 
@@ -336,8 +337,8 @@ impl Attendant for Governor {
         let (now, seat) = (self.now(), &self.seats[worker]);
         let lain = now.saturating_sub(self.posted.load(Ordering::Relaxed));
         let nested = depth::is_nested(Errand::Probe, depth);
-        let (judged, late) = seat.judge_self(now, self.seats.len(), lain);
-        if let Some(place) = seat.end_nap(now).filter(|_| !nested) {
+        let Past { judged, late, slept_at } = seat.judge_self(now, self.seats.len(), lain);
+        if let Some(place) = slept_at.filter(|_| !nested) {
             self.berth.lock().learn(place);
         }
         let sighting = Sighting { worker, nested, moved, judged, late };

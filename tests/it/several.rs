@@ -16,7 +16,8 @@ use crate::random::program::Random;
 use crate::random::seeds;
 use crate::support::{Gauge, eventually, must_end, virtual_core};
 
-/// Whoever waits for another job without saying so keeps its worker. So many of them at once leave one of a pool's.
+/// A job that waits for another one without a word keeps its worker. There are never more than twelve of them at once, four
+/// for each caller: a pool that is as wide as this has workers left.
 const WIDE: usize = 16;
 
 /// A job that computes for so many microseconds.

@@ -38,10 +38,10 @@ impl Nap {
         self.seen = place.map(|place| (cpu, place));
     }
 
-    /// Where the worker, which takes a probe, slept until it was posted, if it was seen to and has used up hardly more.
-    pub(crate) fn end(&mut self, cpu: impl FnOnce() -> Option<Nanos>) -> Option<Place> {
+    /// Where the worker, which has used up so much and takes a probe, slept until that was posted, if it was seen to.
+    pub(crate) fn end(&mut self, cpu: Nanos) -> Option<Place> {
         let (before, place) = self.seen.take()?;
-        (cpu()?.saturating_sub(before) <= WAKING).then_some(place)
+        (cpu.saturating_sub(before) <= WAKING).then_some(place)
     }
 }
 
@@ -76,14 +76,14 @@ mod tests {
     #[test]
     fn a_worker_slept_until_a_probe_if_it_has_hardly_run_since() {
         let mut nap = Nap::default();
-        assert_eq!(nap.end(|| Some(0)), None, "nobody has seen it");
+        assert_eq!(nap.end(0), None, "nobody has seen it");
         nap.look(7, Some(BED));
-        assert_eq!(nap.end(|| Some(7 + WAKING)), Some(BED));
+        assert_eq!(nap.end(7 + WAKING), Some(BED));
         nap.look(7, Some(BED));
-        assert_eq!(nap.end(|| Some(8 + WAKING)), None, "it has run a job since");
+        assert_eq!(nap.end(8 + WAKING), None, "it has run a job since");
         nap.look(7, Some(BED));
         nap.look(8, None);
-        assert_eq!(nap.end(|| Some(9)), None, "nobody tells where it slept at last");
+        assert_eq!(nap.end(9), None, "nobody tells where it slept at last");
     }
 
     #[test]

@@ -60,7 +60,7 @@ pub(crate) enum Ran {
     /// Too soon to tell after a probe, which itself makes the worker run: it has just fallen asleep, or not
     /// even that.
     Unsettled,
-    /// It has fallen asleep since that, in a job which waits.
+    /// It sleeps in a job which waits, and which it has taken up since it was last seen asleep.
     Waits,
     /// This system does not tell.
     Unknown,

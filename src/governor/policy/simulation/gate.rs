@@ -133,7 +133,7 @@ impl World {
         let nested = self.seems_nested(pool, worker);
         let home = &mut self.pools[pool];
         let me = &mut home.workers[worker];
-        if let Some(place) = me.nap.end(|| Some(usage.cpu)).filter(|_| !nested) {
+        if let Some(place) = me.nap.end(usage.cpu).filter(|_| !nested) {
             home.governor.berth.learn(place);
         }
         let depth = me.stack.len();
