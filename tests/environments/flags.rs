@@ -10,9 +10,12 @@ use super::{MAKE, again, is_again, output};
 
 /// Runs a pool that cannot finish without a token.
 pub(crate) fn use_a_token(jobserver: &Jobserver) {
-    let pool = ThreadPoolBuilder::new().num_threads(4).jobserver(jobserver.clone()).build();
+    let builder = ThreadPoolBuilder::new().num_threads(4).jobserver(jobserver.clone());
+    // Else the fund of whoever waits first is lent, and no token is needed.
+    let pool = builder.detect_blocking(None).build();
     let both = Barrier::new(2);
     pool.expect("threads can be started").join(|| both.wait(), || both.wait());
+    assert!(jobserver.taken() > 0, "it ran on the own slot alone");
 }
 
 #[test]

@@ -4,21 +4,19 @@ use std::env;
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::sync::mpsc;
+use std::process::{Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rayon_jobserver::Jobserver;
 
 use super::flags::use_a_token;
 use super::stage::{Stage, Thing};
+use super::watchdog::{WATCHDOG, output_of};
 use super::{again, is_again, makes};
 
 /// Where the fifos lie that tie the survivor to the test.
 const FOLDER: &str = "RAYON_JOBSERVER_TEST_FOLDER";
-/// Far more than make needs on the slowest machine.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What a recipe runs in the background: a program that uses the jobserver, leaves a child behind,
 /// and lets the recipe end.
@@ -40,7 +38,7 @@ fn leave_a_survivor() {
     // A pool that is dropped gives back in its own time, and make must not end before.
     let begin = Instant::now();
     while jobserver.held() > 0 {
-        assert!(begin.elapsed() < PATIENCE, "a token is kept");
+        assert!(begin.elapsed() < WATCHDOG, "a token is kept");
         thread::yield_now();
     }
     drop(jobserver);
@@ -80,14 +78,6 @@ fn run_make(make: &Path, style: &[&str], folder: &Path) -> Command {
     command
 }
 
-/// Waits for make to end, in patience.
-fn wait_for(mut command: Command) -> Option<Output> {
-    let child = command.spawn().expect("make can be started");
-    let (sender, ended) = mpsc::channel();
-    thread::spawn(move || sender.send(child.wait_with_output()));
-    Some(ended.recv_timeout(PATIENCE).ok()?.expect("make can be waited for"))
-}
-
 fn open(fifo: &Path) -> File {
     // Both ends at once, so that neither is waited for.
     File::options().read(true).write(true).open(fifo).expect("it has just been made")
@@ -104,9 +94,8 @@ fn make_ends_before_what_a_recipe_leaves_behind() {
         let folder = stage.folder();
         let mut leash = open(&folder.join("leash"));
         let mut echo = open(&folder.join("echo"));
-        let output = wait_for(run_make(&make, style, folder));
+        let output = output_of(run_make(&make, style, folder));
         let log = fs::read_to_string(folder.join("log")).unwrap_or_default();
-        let output = output.unwrap_or_else(|| panic!("{context}: make does not end\n{log}"));
         let complaints = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{context}: {complaints}\n{log}");
         // make tells of lost and surplus tokens here.

@@ -11,6 +11,8 @@ mod made;
 mod nested;
 mod recorded;
 mod stage;
+#[path = "../common/watchdog.rs"]
+mod watchdog;
 
 use std::env;
 use std::ffi::OsString;
@@ -20,6 +22,7 @@ use std::process::{Command, Stdio};
 
 use rayon_jobserver::Jobserver;
 use stage::{Stage, Thing};
+use watchdog::output_of;
 
 /// Set in the process that tells what it finds.
 const CASE: &str = "RAYON_JOBSERVER_TEST_CASE";
@@ -80,12 +83,13 @@ fn again(test: &str) -> Command {
 }
 
 /// Runs such a command, and returns all that it printed.
-fn output(mut command: Command) -> String {
-    let output = command.output().expect("the test can be run again");
+fn output(command: Command) -> String {
+    let what = format!("{command:?}");
+    let output = output_of(command);
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     let complained = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?}:\n{said}\n{complained}");
-    assert!(said.contains("1 passed"), "{command:?} is no test:\n{said}");
+    assert!(output.status.success(), "{what}:\n{said}\n{complained}");
+    assert!(said.contains("1 passed"), "{what} is no test:\n{said}");
     said
 }
 

@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use rayon_jobserver::Jobserver;
 
 use super::stage::{Stage, Thing};
+use super::watchdog::output_of;
 use super::{CARGO, MAKE, MFLAGS, again, is_again, makes, output, told};
 
 /// Runs each make, with a recipe that must find so many tokens and give make nothing to complain
@@ -29,7 +30,7 @@ fn assert_makes_find(jobserver: &Jobserver, tokens: usize) {
             if variable == MAKE {
                 command.env_remove(CARGO);
             }
-            let output = command.output().expect("make can be started");
+            let output = output_of(command);
             let said = String::from_utf8_lossy(&output.stdout);
             let complaints = String::from_utf8_lossy(&output.stderr);
             let context = format!("{} by {variable}: {said}\n{complaints}", make.display());

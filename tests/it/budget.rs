@@ -1,6 +1,6 @@
 //! Never more jobs at once than tokens + 1, and every job is done.
 
-use std::sync::Arc;
+use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 use rayon::prelude::*;
@@ -60,5 +60,17 @@ fn budget_is_kept_from_1_to_256_workers_and_0_to_255_tokens() {
                 exercise(workers, tokens);
             });
         }
+    }
+}
+
+#[test]
+fn a_pool_is_as_wide_as_tokens_and_workers_allow() {
+    for (workers, tokens) in [(1, 3), (2, 1), (4, 40), (4, 2), (16, 3), (16, 15)] {
+        must_end(&format!("{workers} workers, {tokens} tokens"), move || {
+            let (pool, width) = (pool(workers, tokens), workers.min(tokens + 1));
+            let all = Barrier::new(width);
+            pool.scope(|scope| (0..width).for_each(|_| scope.spawn(|_| _ = all.wait())));
+            assert_eq!(pool.stats().peak, width);
+        });
     }
 }

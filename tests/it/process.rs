@@ -3,6 +3,8 @@
 use std::process::{Command, Output, Stdio};
 use std::{env, io, thread};
 
+use crate::support::watchdog::output_of;
+
 /// Set in the process that runs one test alone.
 const ALONE: &str = "RAYON_JOBSERVER_TEST_ALONE";
 
@@ -24,7 +26,8 @@ pub(crate) fn alone(test: &str, variables: &[(&str, &str)]) -> Output {
         command.env_remove(inherited);
     }
     command.envs(variables.iter().copied()).env(ALONE, "1");
-    command.stdin(Stdio::null()).output().expect("a test can be run again")
+    command.stdin(Stdio::null());
+    output_of(command)
 }
 
 /// Runs `body` in a process of its own, under the name of the test that calls this, and fails if

@@ -161,15 +161,37 @@ fn jobs_of_one_long_call_can_let_others_have_a_token() {
 }
 
 #[test]
-fn a_token_is_yielded_by_funded_workers_of_pools_that_give_way_alone() {
+fn jobs_that_yield_keep_the_tokens_of_a_pool_that_must_not_give_way() {
     must_end("jobs that yield", || {
+        // It is no worker that says so.
         yield_token();
-        let client = jobserver::Client::new(3).expect("a pipe");
-        let pool = busy_pool(&client, false);
-        pool.broadcast(|_| {
-            yield_token();
-            blocking(yield_token);
+        let clients = [(); 2].map(|()| jobserver::Client::new(3).expect("a pipe"));
+        let (fair, unfair) = (busy_pool(&clients[0], true), busy_pool(&clients[1], false));
+        let (jobs, over) = ([const { AtomicUsize::new(0) }; 2], AtomicBool::new(false));
+        let job = |jobs: &AtomicUsize| {
+            jobs.fetch_add(1, Ordering::Relaxed);
+            while !over.load(Ordering::Relaxed) {
+                virtual_core(Duration::from_micros(100));
+                yield_token();
+            }
+        };
+        thread::scope(|scope| {
+            let _over = Over(&over);
+            for (pool, jobs) in [&fair, &unfair].into_iter().zip(&jobs) {
+                let job = &job;
+                scope.spawn(move || {
+                    pool.scope(|call| (0..6).for_each(|_| call.spawn(move |_| job(jobs))));
+                });
+            }
+            eventually("the unfair one is as wide as it can be", || {
+                jobs[1].load(Ordering::Relaxed) == 4
+            });
+            let before = unfair.stats();
+            // By then the pauses have become as long as they are where nothing is offered.
+            eventually("the fair one has offered", || fair.stats().offers >= 7);
+            let stats = unfair.stats();
+            assert_eq!((stats.offers, stats.turns), (0, before.turns), "its jobs have made way");
+            assert_eq!(jobs[1].load(Ordering::Relaxed), 4, "others have come to theirs");
         });
-        assert_eq!(pool.stats().offers, 0);
     });
 }

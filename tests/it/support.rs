@@ -1,11 +1,16 @@
 //! What the tests have in common.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
 use rayon_jobserver::{Jobserver, ThreadPool, ThreadPoolBuilder};
+
+#[path = "../common/watchdog.rs"]
+pub(crate) mod watchdog;
+
+use watchdog::WATCHDOG;
+pub(crate) use watchdog::must_end;
 
 /// A pool of `workers` workers on `tokens` tokens of its own.
 pub(crate) fn pool(workers: usize, tokens: usize) -> ThreadPool {
@@ -40,26 +45,6 @@ impl Gauge {
 
     pub(crate) fn total(&self) -> usize {
         self.total.load(Ordering::SeqCst)
-    }
-}
-
-/// Long enough for any test on any machine, and shorter than a person's patience.
-pub(crate) const WATCHDOG: Duration = Duration::from_secs(60);
-
-/// Runs `test` and fails if it does not end.
-pub(crate) fn must_end<R: Send + 'static>(
-    what: &str,
-    test: impl FnOnce() -> R + Send + 'static,
-) -> R {
-    let (send, receive) = mpsc::channel();
-    let runner = thread::spawn(move || send.send(test()).expect("the receiver waits"));
-    match receive.recv_timeout(WATCHDOG) {
-        Ok(result) => result,
-        Err(mpsc::RecvTimeoutError::Disconnected) => match runner.join() {
-            Err(panic) => std::panic::resume_unwind(panic),
-            Ok(()) => unreachable!("the runner ended without a result"),
-        },
-        Err(mpsc::RecvTimeoutError::Timeout) => panic!("{what} hangs"),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use crate::watchdog::output_of;
 use crate::{LEAVES_A_WORKER, WORKERS, overlap, rerun, this_program};
 
 /// Runs the recipe.
@@ -43,7 +44,8 @@ fn programs_that_build_scripts_start_run_exactly_as_wide_as_cargo_allows() {
         command.env("TEST_PROGRAM", this_program());
         command.env("CARGO_TARGET_DIR", folder.path().join("target"));
         command.args(["build", "--offline", "--quiet", "--manifest-path"]).arg(manifest);
-        let output = command.arg(format!("-j{jobs}")).output().expect("cargo can be started");
+        command.arg(format!("-j{jobs}"));
+        let output = output_of(command);
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "-j{jobs}: {stderr}");
         let overlap = overlap(&trace);

@@ -24,9 +24,12 @@ use tempfile::TempDir;
 mod sweep;
 #[path = "../../examples/support/trace.rs"]
 mod trace;
+#[path = "../common/watchdog.rs"]
+mod watchdog;
 
 use sweep::Overlap;
 use trace::Trace;
+use watchdog::{must_end, output_of};
 
 /// Where a recipe's trace goes; set for recipes only.
 const TRACE: &str = "RAYON_JOBSERVER_TEST_TRACE";
@@ -127,8 +130,8 @@ struct Ran {
 impl Make {
     /// Runs four recipes at `-j jobs`; `prefix` stands before each recipe's line.
     fn run(&self, jobs: usize, prefix: &str) -> Ran {
-        let (mut command, folder) = self.command(jobs, prefix);
-        let output = command.output().expect("make can be started");
+        let (command, folder) = self.command(jobs, prefix);
+        let output = output_of(command);
         Ran { output, trace: folder.path().join("trace"), _folder: folder }
     }
 
@@ -208,27 +211,31 @@ const BEGINS: &str = "running 1 test";
 fn recipes_end_on_their_own_slots_after_make_was_killed() {
     for (make, version) in makes() {
         let context = format!("make {version}, {:?}", make.style);
-        let (mut command, folder) = make.command(2, "+");
-        let mut make = command.stdout(Stdio::piped()).spawn().expect("make can be started");
-        let mut lines = BufReader::new(make.stdout.take().expect("it is piped")).lines();
-        let mut next = || lines.next().map(|line| line.expect("a test prints text"));
-        let begins = |line: &String| line.contains(BEGINS);
-        let mut said = Vec::new();
-        while !said.last().is_some_and(begins) {
-            said.push(next().expect("a recipe begins"));
-        }
-        make.kill().expect("it is our child");
-        make.wait().expect("it is our child");
-        // To the end of the last recipe that has begun.
-        said.extend(iter::from_fn(next));
-        // What two print at once may share a line.
-        let count = |what| said.iter().map(|line| line.matches(what).count()).sum::<usize>();
-        let (begun, passed) = (count(BEGINS), count("1 passed"));
-        assert_eq!(passed, begun, "{context}: {said:?}");
-        let overlap = overlap(&folder.path().join("trace"));
-        assert_eq!(overlap.jobs, begun * 2 * LEAVES_A_WORKER, "{context}");
-        assert!(overlap.most <= 2, "{context}: {overlap:?}");
+        must_end(&context.clone(), move || orphan_recipes(&make, &context));
     }
+}
+
+fn orphan_recipes(make: &Make, context: &str) {
+    let (mut command, folder) = make.command(2, "+");
+    let mut make = command.stdout(Stdio::piped()).spawn().expect("make can be started");
+    let mut lines = BufReader::new(make.stdout.take().expect("it is piped")).lines();
+    let mut next = || lines.next().map(|line| line.expect("a test prints text"));
+    let begins = |line: &String| line.contains(BEGINS);
+    let mut said = Vec::new();
+    while !said.last().is_some_and(begins) {
+        said.push(next().expect("a recipe begins"));
+    }
+    make.kill().expect("it is our child");
+    make.wait().expect("it is our child");
+    // To the end of the last recipe that has begun.
+    said.extend(iter::from_fn(next));
+    // What two print at once may share a line.
+    let count = |what| said.iter().map(|line| line.matches(what).count()).sum::<usize>();
+    let (begun, passed) = (count(BEGINS), count("1 passed"));
+    assert_eq!(passed, begun, "{context}: {said:?}");
+    let overlap = overlap(&folder.path().join("trace"));
+    assert_eq!(overlap.jobs, begun * 2 * LEAVES_A_WORKER, "{context}");
+    assert!(overlap.most <= 2, "{context}: {overlap:?}");
 }
 
 /// One of each, so that a byte which comes back as another is noticed; make would not notice.
@@ -237,7 +244,8 @@ const TOKENS: &[u8] = b"abcdefghijklmnop";
 /// Runs a recipe on the referee's tokens, with more workers than there are tokens: when it ends, it
 /// still waits for one.
 fn run_on_tokens(mut command: Command, flags: &str, trace: &Path) {
-    let output = command.env("MAKEFLAGS", flags).output().expect("the recipe can be started");
+    command.env("MAKEFLAGS", flags);
+    let output = output_of(command);
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{flags}: {stderr}");
     assert_eq!(stderr, "", "{flags}");
@@ -314,7 +322,7 @@ fn every_byte_comes_back_once_although_reads_and_writes_fail() {
         command.arg(format!("--inject={fault}")).arg(this_program());
         command.args(["--ignored", "--exact", "recipe", "--nocapture"]);
         command.env("MAKEFLAGS", format!("-j --jobserver-auth=fifo:{}", fifo.display()));
-        let output = command.output().expect("strace can be started");
+        let output = output_of(command);
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{fault}: {stderr}");
         assert_eq!(stderr, "", "{fault}");

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::watchdog::output_of;
 use crate::{LEAVES_A_WORKER, Make, RECIPES, Ran, WORKERS, makes, overlap, rerun, this_program};
 
 /// One that knows of jobservers, 1.13 or later, the system's or where `.ci/run` has put it; and whether it is
@@ -61,6 +62,6 @@ fn run(make: &Make, ninja: &Path, jobs: usize) -> Ran {
     let mut command = rerun(&make.program, &trace, WORKERS, jobs * LEAVES_A_WORKER);
     command.arg("-f").arg(&makefile).arg(format!("-j{jobs}"));
     command.args(make.style.map(|style| format!("--jobserver-style={style}")));
-    let output = command.output().expect("make can be started");
+    let output = output_of(command);
     Ran { output, trace, _folder: folder }
 }
