@@ -1,7 +1,7 @@
 //! The process that something was made in, to be told from a child made by `fork`.
 
 use std::io;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::JobserverError;
 
@@ -22,6 +22,11 @@ impl Home {
     pub(crate) fn here() -> Self {
         count_forks();
         Home(FORKS.load(Ordering::Relaxed))
+    }
+
+    /// One of `things` that no process uses which this one was forked from, but for distant ancestors.
+    pub(super) fn own<T>(self, things: &[T]) -> &T {
+        &things[self.0 as usize % things.len()]
     }
 
     /// Whether this is the process still.
@@ -47,6 +52,16 @@ impl Home {
     }
 }
 
+/// Does what must have been done, and may be done twice.
+///
+/// Not a `Once`: in a child that was forked while another thread did it, that would wait for ever.
+pub(super) fn unless_done(done: &AtomicBool, act: impl FnOnce()) {
+    if !done.load(Ordering::Acquire) {
+        act();
+        done.store(true, Ordering::Release);
+    }
+}
+
 /// What a call in a forked child fails with.
 const ASTRAY: &str = "after `fork` without `exec`, the child cannot use its parent's \
      pools and jobserver: it has none of their threads and owns none of their tokens";
@@ -63,8 +78,8 @@ fn count_forks() {
     extern "C" fn in_child() {
         FORKS.fetch_add(1, Ordering::Relaxed);
     }
-    static HOOK: std::sync::Once = std::sync::Once::new();
-    HOOK.call_once(|| {
+    static REGISTERED: AtomicBool = AtomicBool::new(false);
+    unless_done(&REGISTERED, || {
         // SAFETY: the function is `extern "C"`, unwinds nowhere, does nothing that a signal handler
         // might not, and lives as long as the program.
         let refused = unsafe { libc::pthread_atfork(None, None, Some(in_child)) };

@@ -2,6 +2,8 @@
 
 mod book;
 mod broker;
+#[cfg(unix)]
+mod end;
 mod environment;
 mod error;
 mod exit;

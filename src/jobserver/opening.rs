@@ -3,14 +3,50 @@
 use std::fmt::Display;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::{BorrowedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{FileType, OFlags, Stat};
 use rustix::io::{Errno, FdFlags};
 
 use super::error::Cause;
+
+/// How a number may have come to stand for something else.
+const REUSED: &str = "the number may have been used again: make passes its own on only if the recipe's line has a `+`";
+
+/// The files behind the descriptors that this process has had closed on exec, by their numbers, modulo how many there
+/// are. A forked child knows what its parent does, and a lock might be held there for ever.
+static KEPT: [AtomicU64; 64] = [const { AtomicU64::new(0) }; 64];
+
+/// Refuses what cannot have been inherited: whatever is closed on exec, unless [`keep_from_children`] has had it so,
+/// was opened in this process, under a number that had been closed. Its bytes are no tokens.
+pub(super) fn check_inherited(read: RawFd, write: RawFd) -> Result<(), Cause> {
+    for raw in [read, write] {
+        let inspected =
+            with_descriptor(raw, |fd| Ok((rustix::io::fcntl_getfd(fd)?, rustix::fs::fstat(fd)?)));
+        let (flags, stat) = inspected
+            .map_err(|errno| Cause::Io(format!("inspect descriptor {raw}"), errno.into()))?;
+        let ours = KEPT[raw as usize % KEPT.len()].load(Ordering::Relaxed) == stat.st_ino;
+        if flags.contains(FdFlags::CLOEXEC) && !ours {
+            return Err(Cause::Text(format!(
+                "descriptor {raw} was not inherited, being closed on exec ({REUSED})"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Keeps inherited descriptors from the programs that this process starts.
+pub(super) fn keep_from_children(read: RawFd, write: RawFd) -> io::Result<()> {
+    for raw in [read, write] {
+        let stat = with_descriptor(raw, |fd| rustix::fs::fstat(fd))?;
+        KEPT[raw as usize % KEPT.len()].store(stat.st_ino, Ordering::Relaxed);
+        close_on_exec(raw, true)?;
+    }
+    Ok(())
+}
 
 /// Refuses what cannot be the two ends of a jobserver, without reading or writing.
 pub(super) fn check_ends(read: RawFd, write: RawFd) -> Result<(), Cause> {
@@ -26,7 +62,7 @@ pub(super) fn check_ends(read: RawFd, write: RawFd) -> Result<(), Cause> {
 
 /// Whether two descriptors are still of the files that were opened by them: whoever in this process has closed them
 /// since has let others have their numbers.
-pub(super) fn are_still(ends: [(RawFd, &File); 2]) -> bool {
+pub(super) fn are_still(ends: [(RawFd, &impl AsFd); 2]) -> bool {
     ends.into_iter().all(|(raw, opened)| {
         let now = with_descriptor(raw, |fd| rustix::fs::fstat(fd)).ok();
         now.zip(rustix::fs::fstat(opened).ok()).is_some_and(|(now, then)| same_file(&now, &then))
@@ -52,11 +88,7 @@ fn check_end(raw: RawFd, wrong: OFlags, purpose: &str) -> Result<Stat, Cause> {
             Err(Cause::Text(format!("{what} cannot be {purpose}")))
         }
         FileType::Fifo => Ok(stat),
-        other => {
-            let hint = "the number may have been used again: make passes its own on only if the recipe's \
-                        line has a `+`";
-            Err(Cause::Text(format!("{} ({hint})", refusal(&what, other))))
-        }
+        other => Err(Cause::Text(format!("{} ({REUSED})", refusal(&what, other)))),
     }
 }
 

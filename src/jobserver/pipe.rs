@@ -1,8 +1,7 @@
 //! A pipe or fifo with one byte a token, on descriptions of our own.
 
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::iter::repeat_n;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -10,11 +9,13 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
+use super::end::{End, can_decline};
 use super::error::Cause;
 use super::queue::Queue;
 use super::{opening, room};
@@ -26,19 +27,19 @@ use super::{opening, room};
 #[derive(Debug)]
 pub(crate) struct Pipe {
     input: Input,
-    /// Never blocks, save where it is the inherited one: a full pipe must not stop a worker.
-    write: File,
+    /// Never blocks, save beside a blind input: a full pipe must not stop a worker.
+    write: End,
     address: Address,
 }
 
 /// Where tokens are read.
 #[derive(Debug)]
 enum Input {
-    /// From a description of our own, which never blocks.
-    Reopened(File, Queue),
-    /// From the inherited description, whatever its state, where the system has no
-    /// `/proc/self/fd`. A token that such a read takes while the process exits is lost.
-    Inherited(File),
+    /// Where one can wait for a token without reading it.
+    Sighted(End, Queue),
+    /// From the inherited description, whatever its state, where it cannot be opened again and the system knows no
+    /// calls that do not wait: none but Linux does. A token that such a read takes while the process exits is lost.
+    Blind(End),
 }
 
 /// How a child finds the same jobserver.
@@ -55,8 +56,9 @@ impl Pipe {
     /// Connects to the jobserver behind two inherited descriptors, and keeps them from children.
     pub(super) fn from_descriptors(read: RawFd, write: RawFd) -> Result<Self, Cause> {
         opening::check_ends(read, write)?;
+        opening::check_inherited(read, write)?;
         let pipe = Self::over(read, write, Address::Inherited(read, write)).and_then(|pipe| {
-            [read, write].into_iter().try_for_each(|raw| opening::close_on_exec(raw, true))?;
+            opening::keep_from_children(read, write)?;
             Ok(pipe)
         });
         pipe.map_err(|error| Cause::Io(format!("use descriptors {read} and {write}"), error))
@@ -68,20 +70,19 @@ impl Pipe {
         let failed = |error| Cause::Io(format!("use {path:?}"), error);
         // A child may run in another directory.
         let address = Address::Fifo(std::path::absolute(path).map_err(failed)?);
-        let input = Input::Reopened(read, Queue::new().map_err(failed)?);
-        Ok(Pipe { input, write, address })
+        let input = Input::Sighted(End::own(read), Queue::new().map_err(failed)?);
+        Ok(Pipe { input, write: End::own(write), address })
     }
 
     /// Makes a jobserver for `limit` tokens, with `tokens` of them in it.
     pub(super) fn create(tokens: usize, limit: usize, byte: u8) -> io::Result<Self> {
-        let (read, write) = io::pipe()?;
-        let (read, write) = (OwnedFd::from(read), OwnedFd::from(write));
+        let (read, mut write) = io::pipe()?;
         room::make(&write, limit)?;
-        let (input, output) = (read.as_raw_fd(), write.as_raw_fd());
-        let pipe = Self::over(input, output, Address::Own(Arc::new(read), Arc::new(write)))?;
         // There is room, so that this never blocks.
-        (&pipe.write).write_all(&vec![byte; tokens])?;
-        Ok(pipe)
+        write.write_all(&vec![byte; tokens])?;
+        let (read, write) = (OwnedFd::from(read), OwnedFd::from(write));
+        let (input, output) = (read.as_raw_fd(), write.as_raw_fd());
+        Self::over(input, output, Address::Own(Arc::new(read), Arc::new(write)))
     }
 
     /// Connects to the pipe behind two descriptors that somebody in this process owns, if it can
@@ -93,25 +94,33 @@ impl Pipe {
         Some(Pipe { input, write: write_end, address: Address::Inherited(read, write) })
     }
 
-    /// Opens two ends again, or shares their descriptions where the system cannot do that.
+    /// Opens two ends again, or shares their descriptions where that is not to be: there is no `/proc/self/fd`, or
+    /// another user has made the pipe.
     fn over(read: RawFd, write: RawFd, address: Address) -> io::Result<Self> {
-        let (input, write) = match Self::reopen(read, write) {
-            Ok(ends) => ends,
-            Err(_) => (Input::Inherited(opening::duplicate(read)?), opening::duplicate(write)?),
-        };
+        let ends = Self::reopen(read, write).or_else(|_| Self::share(read, write));
+        let (input, write) = ends?;
         Ok(Pipe { input, write, address })
     }
 
-    fn reopen(read: RawFd, write: RawFd) -> io::Result<(Input, File)> {
-        let input = opening::reopen(read, OFlags::RDONLY)?;
-        let output = opening::reopen(write, OFlags::WRONLY)?;
-        Ok((Input::Reopened(input, Queue::new()?), output))
+    fn reopen(read: RawFd, write: RawFd) -> io::Result<(Input, End)> {
+        let input = End::own(opening::reopen(read, OFlags::RDONLY)?);
+        let output = End::own(opening::reopen(write, OFlags::WRONLY)?);
+        Ok((Input::Sighted(input, Queue::new()?), output))
+    }
+
+    fn share(read: RawFd, write: RawFd) -> io::Result<(Input, End)> {
+        let (read, write) = (opening::duplicate(read)?, opening::duplicate(write)?);
+        if can_decline() {
+            return Ok((Input::Sighted(End::shared(read), Queue::new()?), End::shared(write)));
+        }
+        // These block as the descriptions do.
+        Ok((Input::Blind(End::own(read)), End::own(write)))
     }
 
     /// Reads a token if one lies there.
     pub(super) fn try_take(&self) -> io::Result<Option<u8>> {
-        let Input::Reopened(read, _) = &self.input else { return Ok(None) };
-        match read_byte(read) {
+        let Input::Sighted(read, _) = &self.input else { return Ok(None) };
+        match read.read() {
             Ok(byte) => Ok(Some(byte)),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
             Err(error) => Err(error),
@@ -121,8 +130,8 @@ impl Pipe {
     /// Blocks until there may be a token, and reads it only where there is no other way.
     pub(super) fn wait(&self) -> io::Result<Option<u8>> {
         match &self.input {
-            Input::Reopened(read, queue) => queue.wait(read).map(|()| None),
-            Input::Inherited(read) => wait_and_read(read).map(Some),
+            Input::Sighted(read, queue) => queue.wait(read).map(|()| None),
+            Input::Blind(read) => wait_and_read(read).map(Some),
         }
     }
 
@@ -130,39 +139,33 @@ impl Pipe {
     /// is returned, to be written back and so announced to the next.
     #[must_use]
     pub(super) fn leave(&self) -> Option<u8> {
-        let Input::Reopened(read, queue) = &self.input else { return None };
+        let Input::Sighted(read, queue) = &self.input else { return None };
         queue.close(read);
         // Where reading fails, nothing was announced.
         self.try_take().ok().flatten()
     }
 
     /// Blocks until a token that found no room may find some, or the time is over; says which.
-    pub(super) fn wait_for_room(&self, limit: Option<&Timespec>) -> io::Result<bool> {
+    pub(super) fn wait_for_room(&self, limit: Option<Duration>) -> io::Result<bool> {
+        let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
         let mut ends = [PollFd::new(&self.write, PollFlags::OUT)];
-        let ready = rustix::io::retry_on_intr(|| rustix::event::poll(&mut ends, limit))?;
+        let ready = rustix::io::retry_on_intr(|| rustix::event::poll(&mut ends, limit.as_ref()))?;
         Ok(ready > 0)
     }
 
     /// Writes a token back; `WouldBlock` means that there is no room for it now.
     pub(super) fn put(&self, byte: u8) -> io::Result<()> {
-        loop {
-            match (&self.write).write(&[byte]) {
-                Ok(1) => return Ok(()),
-                Ok(_) => return Err(io::ErrorKind::WriteZero.into()),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
+        self.write.write(byte)
     }
 
     pub(super) fn lying(&self) -> io::Result<usize> {
-        let (Input::Reopened(read, _) | Input::Inherited(read)) = &self.input;
+        let (Input::Sighted(read, _) | Input::Blind(read)) = &self.input;
         let bytes = rustix::io::ioctl_fionread(read)?;
         Ok(usize::try_from(bytes).unwrap_or(usize::MAX))
     }
 
     pub(super) fn configure(&self, command: &mut Command, make: bool) -> io::Result<()> {
-        let (Input::Reopened(input, _) | Input::Inherited(input)) = &self.input;
+        let (Input::Sighted(input, _) | Input::Blind(input)) = &self.input;
         if let Address::Inherited(read, write) = self.address
             && !opening::are_still([(read, input), (write, &self.write)])
         {
@@ -226,21 +229,9 @@ fn keep_open<End: AsRawFd + Send + Sync + 'static>(command: &mut Command, ends: 
     unsafe { command.pre_exec(keep) };
 }
 
-fn read_byte(mut end: &File) -> io::Result<u8> {
-    let mut byte = [0];
+fn wait_and_read(end: &End) -> io::Result<u8> {
     loop {
-        match end.read(&mut byte) {
-            Ok(1) => return Ok(byte[0]),
-            Ok(_) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-fn wait_and_read(end: &File) -> io::Result<u8> {
-    loop {
-        match read_byte(end) {
+        match end.read() {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 let mut ends = [PollFd::new(end, PollFlags::IN)];
                 match rustix::event::poll(&mut ends, None) {
@@ -250,5 +241,49 @@ fn wait_and_read(end: &File) -> io::Result<u8> {
             }
             outcome => return outcome,
         }
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use rustix::fs::fcntl_getfl;
+
+    use super::*;
+
+    /// Where the ends cannot be opened again.
+    #[test]
+    fn a_shared_description_is_left_as_it_is_and_nobody_waits_at_it() {
+        let (read, write) = io::pipe().expect("a pipe");
+        let flags =
+            || [fcntl_getfl(&read), fcntl_getfl(&write)].map(|flags| flags.expect("it is open"));
+        let before = flags();
+        let (numbers, token) = ((read.as_raw_fd(), write.as_raw_fd()), Some(b'+'));
+        let (input, end) = Pipe::share(numbers.0, numbers.1).expect("they are open");
+        let pipe = Pipe { input, write: end, address: Address::Inherited(numbers.0, numbers.1) };
+        assert_eq!(pipe.try_take().expect("it is sound"), None);
+        (&write).write_all(b"+").expect("there is room");
+        assert_eq!(pipe.wait().expect("it is sound"), None, "it is read afterwards");
+        assert_eq!(pipe.try_take().expect("it is sound"), token);
+        let full = (0..).find_map(|_| pipe.put(b'+').err()).expect("it is full some time");
+        assert_eq!(full.kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(pipe.leave(), token, "it may have been announced to us");
+        pipe.put(b'+').expect_err("a page of which a byte is left is full");
+        assert_eq!(flags(), before);
+    }
+
+    #[test]
+    fn what_this_process_has_opened_itself_is_no_jobserver() {
+        let (read, write) = io::pipe().expect("a pipe");
+        let connect = || Pipe::from_descriptors(read.as_raw_fd(), write.as_raw_fd());
+        let error = connect().expect_err("std has it closed on exec");
+        assert!(
+            matches!(&error, Cause::Text(text) if text.contains("was not inherited")),
+            "{error:?}"
+        );
+        for raw in [read.as_raw_fd(), write.as_raw_fd()] {
+            opening::close_on_exec(raw, false).expect("it is open");
+        }
+        connect().expect("it may have been");
+        connect().expect("it is closed on exec since, by the first connection");
     }
 }

@@ -1,7 +1,7 @@
 //! Waiting until a token lies in a pipe, without reading it.
 
-use std::fs::File;
 use std::io;
+use std::os::fd::AsFd;
 
 #[cfg(target_os = "linux")]
 pub(super) use exclusive::Queue;
@@ -21,11 +21,15 @@ fn uninterrupted<T>(mut call: impl FnMut() -> rustix::io::Result<T>) -> io::Resu
 #[cfg(target_os = "linux")]
 mod exclusive {
     use std::os::fd::OwnedFd;
+    use std::time::Duration;
 
     use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 
-    use super::{File, io, uninterrupted};
+    use super::{AsFd, io, uninterrupted};
     use crate::sync::Mutex;
+
+    /// How long the end of the process waits for whoever enters the pipe, which takes next to no time.
+    const LAST_PATIENCE: Duration = Duration::from_millis(100);
 
     #[derive(Debug)]
     pub(crate) struct Queue {
@@ -42,7 +46,7 @@ mod exclusive {
 
         /// Blocks until a token may lie in `pipe`, for one thread at a time; for ever if the queue
         /// is closed meanwhile.
-        pub(crate) fn wait(&self, pipe: &File) -> io::Result<()> {
+        pub(crate) fn wait(&self, pipe: impl AsFd + Copy) -> io::Result<()> {
             // Entered anew each time, at the end: whoever stayed in the queue would be served
             // before everybody who came later, again and again.
             {
@@ -62,9 +66,11 @@ mod exclusive {
 
         /// Leaves the queue for good, so that no token is announced here instead of where it is
         /// waited for.
-        pub(crate) fn close(&self, pipe: &File) {
-            let mut closed = self.closed.lock();
-            *closed = true;
+        pub(crate) fn close(&self, pipe: impl AsFd + Copy) {
+            // Not without end: whoever is about to wait may have been interrupted by a signal whose handler exits.
+            if let Some(mut closed) = self.closed.lock_within(LAST_PATIENCE) {
+                *closed = true;
+            }
             // Fails if nobody waits.
             let _ = epoll::delete(&self.epoll, pipe);
         }
@@ -76,7 +82,7 @@ mod exclusive {
 mod shared {
     use rustix::event::{PollFd, PollFlags, poll};
 
-    use super::{File, io, uninterrupted};
+    use super::{AsFd, io, uninterrupted};
 
     #[derive(Debug)]
     pub(crate) struct Queue(());
@@ -87,12 +93,12 @@ mod shared {
         }
 
         /// Blocks until a token may lie in `pipe`.
-        pub(crate) fn wait(&self, pipe: &File) -> io::Result<()> {
+        pub(crate) fn wait(&self, pipe: impl AsFd + Copy) -> io::Result<()> {
             let mut ends = [PollFd::new(pipe, PollFlags::IN)];
             uninterrupted(|| poll(&mut ends, None)).map(drop)
         }
 
         /// Needs nothing: a token is announced to all who wait.
-        pub(crate) fn close(&self, _pipe: &File) {}
+        pub(crate) fn close(&self, _pipe: impl AsFd + Copy) {}
     }
 }

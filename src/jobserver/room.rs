@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::AsFd;
 
 /// Tokens that do not fit into a pipe.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ impl fmt::Display for NoRoom {
 impl Error for NoRoom {}
 
 /// Enlarges a pipe, if need be, until it never refuses one of so many tokens.
-pub(super) fn make(pipe: &OwnedFd, tokens: usize) -> io::Result<()> {
+pub(super) fn make(pipe: &impl AsFd, tokens: usize) -> io::Result<()> {
     let room = enlarge(pipe, tokens)?;
     if tokens <= room {
         return Ok(());
@@ -31,7 +31,7 @@ pub(super) fn make(pipe: &OwnedFd, tokens: usize) -> io::Result<()> {
 }
 
 #[cfg(target_os = "linux")]
-fn enlarge(pipe: &OwnedFd, tokens: usize) -> io::Result<usize> {
+fn enlarge(pipe: &impl AsFd, tokens: usize) -> io::Result<usize> {
     let page = page_size();
     let room = room(rustix::pipe::fcntl_getpipe_size(pipe)?, page);
     if tokens <= room {
@@ -46,7 +46,7 @@ fn enlarge(pipe: &OwnedFd, tokens: usize) -> io::Result<usize> {
 
 /// What the smallest pipes elsewhere hold; nothing there makes them larger on request.
 #[cfg(not(target_os = "linux"))]
-fn enlarge(_pipe: &OwnedFd, _tokens: usize) -> io::Result<usize> {
+fn enlarge(_pipe: &impl AsFd, _tokens: usize) -> io::Result<usize> {
     Ok(4096)
 }
 

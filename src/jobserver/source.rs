@@ -3,16 +3,14 @@
 use std::io;
 use std::process::Command;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use jobserver::{Acquired, Client};
-#[cfg(unix)]
-use rustix::event::Timespec;
 
 use super::environment::{self, Meaning};
 #[cfg(unix)]
 use super::pipe::Pipe;
-#[cfg(unix)]
-use crate::sync::Mutex;
+use crate::sync::{Mutex, MutexGuard};
 
 /// One token as it was read.
 #[derive(Debug)]
@@ -65,10 +63,9 @@ pub(crate) struct Local {
     proxies: Mutex<Vec<Acquired>>,
 }
 
-/// How long the end of the process waits for room in a pipe. It holds as many tokens as there were
+/// How long the end of the process waits for room in a pipe, and for a lock. A pipe holds as many tokens as there were
 /// at its beginning, so only a stray byte of somebody else's can leave no room.
-#[cfg(unix)]
-const LAST_PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+const LAST_PATIENCE: Duration = Duration::from_millis(100);
 
 /// What stands for a token that was never read from anywhere.
 const LOCAL_BYTE: u8 = b'+';
@@ -168,16 +165,7 @@ impl Source {
     /// Puts a token back; `WouldBlock` means that there is no room for it now.
     pub(super) fn put(&self, token: RawToken) -> io::Result<()> {
         match (self, token) {
-            (Source::Local(local), token) => {
-                let mut free = local.free.lock();
-                match local.shared.get() {
-                    #[cfg(not(unix))]
-                    Some(_) if token.byte().is_some() => drop(local.proxies.lock().pop()),
-                    Some(shared) => shared.put(token)?,
-                    None => *free += 1,
-                }
-                Ok(())
-            }
+            (Source::Local(local), token) => local.put(local.free.lock(), token),
             #[cfg(unix)]
             (
                 Source::Pipe(pipe) | Source::Client(Host { pipe: Some(pipe), .. }),
@@ -193,7 +181,12 @@ impl Source {
     /// Puts a token back while the process ends: nobody will try again.
     pub(super) fn put_at_last(&self, byte: u8) -> io::Result<()> {
         loop {
-            match self.put(RawToken::Byte(byte)) {
+            let token = RawToken::Byte(byte);
+            let outcome = match self {
+                Source::Local(local) => local.put_at_last(token),
+                _ => self.put(token),
+            };
+            match outcome {
                 Err(full)
                     if full.kind() == io::ErrorKind::WouldBlock && self.has_room_soon()? => {}
                 outcome => return outcome,
@@ -207,7 +200,7 @@ impl Source {
             Source::Local(local) => local.shared.get().map_or(Ok(true), |it| it.has_room_soon()),
             #[cfg(unix)]
             Source::Pipe(pipe) | Source::Client(Host { pipe: Some(pipe), .. }) => {
-                pipe.wait_for_room(Some(&LAST_PATIENCE))
+                pipe.wait_for_room(Some(LAST_PATIENCE))
             }
             Source::Client(_) => Ok(true),
         }
@@ -230,8 +223,12 @@ impl Source {
     pub(super) fn configure(&self, command: &mut Command, make: bool) -> io::Result<()> {
         match self {
             Source::Local(local) => local.share()?.configure(command, make),
+            // Not by the client, which does not know whether the descriptors that it names are still open, nor that
+            // they may have been closed on exec since.
             #[cfg(unix)]
-            Source::Pipe(pipe) => pipe.configure(command, make),
+            Source::Pipe(pipe) | Source::Client(Host { pipe: Some(pipe), .. }) => {
+                pipe.configure(command, make)
+            }
             Source::Client(Host { client, .. }) => {
                 if make {
                     client.configure_make(command);
@@ -261,6 +258,26 @@ fn reopen(client: &Client) -> Option<Pipe> {
 }
 
 impl Local {
+    fn put(&self, mut free: MutexGuard<'_, usize>, token: RawToken) -> io::Result<()> {
+        match self.shared.get() {
+            #[cfg(not(unix))]
+            Some(_) if token.byte().is_some() => drop(self.proxies.lock().pop()),
+            Some(shared) => shared.put(token)?,
+            None => *free += 1,
+        }
+        Ok(())
+    }
+
+    /// The same while the process ends, perhaps in a signal's handler, by which whoever has the lock was interrupted:
+    /// then the tokens lie in the pipe already, or nobody else could want them.
+    fn put_at_last(&self, token: RawToken) -> io::Result<()> {
+        match (self.free.lock_within(LAST_PATIENCE), self.shared.get()) {
+            (Some(free), _) => self.put(free, token),
+            (None, Some(shared)) => shared.put(token),
+            (None, None) => Ok(()),
+        }
+    }
+
     /// Moves the free tokens into a real jobserver. Those that are out follow as they come back.
     fn share(&self) -> io::Result<&Source> {
         let mut free = self.free.lock();

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use rayon::prelude::*;
-use rayon_jobserver::{Jobserver, ThreadPool, ThreadPoolBuilder, blocking, yield_token};
+use rayon_jobserver::{Jobserver, ThreadPool, ThreadPoolBuilder, yield_token};
 
 use crate::support::{eventually, must_end, virtual_core};
 
