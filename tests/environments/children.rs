@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use rayon_jobserver::{Jobserver, ThreadPoolBuilder};
 
 use super::stage::{Stage, Thing};
-use super::{CARGO, MAKE, again, is_again, output};
+use super::{CARGO, MAKE, again, is_again, output, told};
 
 const CHILDREN: usize = 1_000;
 
@@ -76,10 +76,8 @@ fn an_inherited_pipe_is_kept_from_children() {
     stage.put_at(4, &Thing::Writer(3));
     let mut command = again("children::spawn_on_a_pipe");
     stage.enter(&mut command);
-    output({
-        command.env(MAKE, " -j4 --jobserver-auth=3,4");
-        command
-    });
+    command.env(MAKE, " -j4 --jobserver-auth=3,4");
+    output(command);
 }
 
 #[test]
@@ -126,4 +124,33 @@ fn spawn_on_a_budget() {
 #[test]
 fn a_budget_that_becomes_real_is_kept_from_other_children() {
     output(again("children::spawn_on_a_budget"));
+}
+
+#[test]
+#[ignore = "the other tests run it, each in an environment of its own"]
+fn configure_by_a_client() {
+    if !is_again() {
+        return;
+    }
+    // SAFETY: the stage has opened both ends, and nothing in this process closes them.
+    let client = unsafe { jobserver::Client::from_env() }.expect("it is there");
+    let jobserver = Jobserver::from_client(client);
+    // A library that connects for itself, and keeps the descriptors from children.
+    let library = Jobserver::from_env().expect("it is good").expect("it is there");
+    for jobserver in [jobserver, library] {
+        let mut command = again("tell");
+        jobserver.configure(&mut command).expect("they are open");
+        assert_eq!(told(command), "tokens 3");
+    }
+}
+
+#[test]
+fn children_have_what_they_are_told_of_by_a_client_beside_other_connections() {
+    let mut stage = Stage::new();
+    stage.put_at(3, &Thing::Reader(3));
+    stage.put_at(4, &Thing::Writer(3));
+    let mut command = again("children::configure_by_a_client");
+    command.env(MAKE, " -j4 --jobserver-auth=3,4");
+    stage.enter(&mut command);
+    output(command);
 }

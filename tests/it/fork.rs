@@ -232,3 +232,28 @@ fn a_forked_child_may_have_a_jobserver_of_its_own() {
         assert!(well, "see above");
     });
 }
+
+/// Once they waited for a lock that another thread of the parent had held.
+#[test]
+fn a_child_forked_while_another_thread_connects_may_have_a_jobserver_of_its_own() {
+    let test = "fork::a_child_forked_while_another_thread_connects_may_have_a_jobserver_of_its_own";
+    in_own_process(test, &[], || {
+        let over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let connects = scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    drop(Jobserver::new(1));
+                }
+            });
+            let all_well = (0..FORKS / 5).all(|_| {
+                in_child(|| {
+                    let jobserver = Jobserver::new(1);
+                    assert!(jobserver.try_acquire().is_some());
+                })
+            });
+            over.store(true, Ordering::Relaxed);
+            connects.join().expect("it only connects");
+            assert!(all_well, "see above");
+        });
+    });
+}
