@@ -53,13 +53,24 @@ fn main() -> Result<(), Box<dyn Error>> {
             let program = Program::random(&mut random, size);
             let expected = program.run_serially();
             let plain = |leaf: &dyn Fn() -> u64| leaf();
-            let begin = Instant::now();
-            assert_eq!(stock.install(|| program.run(&plain)), expected, "seed {seed} on stock");
-            let on_stock = begin.elapsed();
-            let begin = Instant::now();
-            let result = ours.install(|| program.run(&plain));
-            let on_ours = begin.elapsed();
-            assert_eq!(result, expected, "seed {seed} on ours");
+            let on_stock = || {
+                let begin = Instant::now();
+                assert_eq!(stock.install(|| program.run(&plain)), expected, "seed {seed} on stock");
+                begin.elapsed()
+            };
+            let on_ours = || {
+                let begin = Instant::now();
+                assert_eq!(ours.install(|| program.run(&plain)), expected, "seed {seed} on ours");
+                begin.elapsed()
+            };
+            // Each comes first as often as the other.
+            let (on_stock, on_ours) = if seed % 2 == 0 {
+                let on_stock = on_stock();
+                (on_stock, on_ours())
+            } else {
+                let on_ours = on_ours();
+                (on_stock(), on_ours)
+            };
             stock_total += on_stock;
             our_total += on_ours;
             let [on_stock, on_ours] = [on_stock, on_ours].map(|time| time.as_secs_f64() * 1e3);
@@ -77,8 +88,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let over = |millis: f64| excesses.iter().filter(|(excess, _)| *excess > millis).count() as f64;
     let what = "slower than one stock thread by more than";
     figures.note(format!("{what} 1 ms"), over(1.0), "programs", ..);
-    figures.note(format!("{what} 5 ms"), over(5.0), "programs", ..);
-    figures.note(format!("{what} 20 ms"), over(20.0), "programs", ..=0.0);
+    figures.note(format!("{what} 5 ms"), over(5.0), "programs", ..=0.0);
     for (excess, name) in excesses.iter().take(5) {
         println!("    {excess:+.3} ms: {name}");
     }

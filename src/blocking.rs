@@ -35,12 +35,12 @@ pub(crate) fn settle(governor: &Arc<Governor>, worker: usize) {
 /// parked worker that may have something to do, else back. Afterwards the worker is funded again
 /// before any idle one is; until then the call does not return.
 ///
-/// A thread outside any pool gives back what it runs on and acquires it again afterwards: what it has
-/// [acquired](crate::session::acquire_thread) in a session, else the [`Token`](crate::Token) that it
-/// acquired first. Other tokens that it holds stay.
-/// So it is on the thread of [`use_current_thread`](crate::ThreadPoolBuilder::use_current_thread);
-/// what it works on as a worker stays. Anywhere else, and within another call of `blocking`, `op`
-/// just runs: in a start or exit handler, in a child made by `fork`.
+/// On a thread that is no worker it gives up, until `op` has ended, what that thread runs on: what it has
+/// [acquired](crate::session::acquire_thread) in a session, or else the [`Token`](crate::Token) that it acquired
+/// first; it keeps other tokens. The thread of
+/// [`use_current_thread`](crate::ThreadPoolBuilder::use_current_thread) does the same, and keeps what its pool gave it
+/// as a worker. In start and exit handlers, within another `blocking`, and in a child made by `fork`, `op` runs and
+/// nothing else happens.
 ///
 /// `op` should run no jobs, since nothing pays for them, and it should not return with a lock held
 /// that other jobs wait for. If it does, they are seen to block (on Linux, after

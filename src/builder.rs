@@ -220,7 +220,8 @@ impl<S> ThreadPoolBuilder<S> {
         self
     }
 
-    /// How long an admitted worker must have slept to count as blocked; 10 ms by default.
+    /// How long a worker that has a token or the own slot must have slept in a job to count as blocked; 10 ms by
+    /// default. Less than 1 ms counts as 1 ms.
     ///
     /// What funds such a worker is lent to a parked one, as with [`blocking`](crate::blocking()), but
     /// without the worker's knowledge: when it wakes, it runs on at once. It is an
@@ -228,6 +229,14 @@ impl<S> ThreadPoolBuilder<S> {
     ///
     /// `None` turns this off, for jobs whose sleep stands for computing. Works on Linux only; elsewhere
     /// the value does nothing.
+    ///
+    /// ```
+    /// use rayon_jobserver::ThreadPoolBuilder;
+    ///
+    /// let pool = ThreadPoolBuilder::new().detect_blocking(None).build()?;
+    /// assert_eq!(pool.install(|| pool.stats().lendings), 0);
+    /// # Ok::<(), rayon_jobserver::BuildError>(())
+    /// ```
     pub fn detect_blocking(mut self, after: Option<Duration>) -> Self {
         self.detect_blocking = after;
         self

@@ -38,6 +38,10 @@ fn enter_and_wait() -> (Option<Visit>, Loan) {
 
 /// Counters of the global pool; `None` unless [`build_global`] built it.
 ///
+/// # Panics
+///
+/// In a child made by `fork`.
+///
 /// [`build_global`]: crate::ThreadPoolBuilder::build_global
 pub fn stats() -> Option<Stats> {
     GLOBAL.get().map(|(governor, _)| governor.stats())

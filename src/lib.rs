@@ -51,8 +51,8 @@
 //!   for each 64. Elsewhere they wait for ever, as in stock rayon with fewer threads.
 //! - **Bare calls** into the global pool (`rayon::join` and all else that is not of this crate) are
 //!   noticed by a heartbeat. One worker takes them at once, or within a beat (18.5 ms) if it is busy with a
-//!   job that takes long; others, and the copies of a `rayon::broadcast`, may be late by up to one beat. Rarely, if the one
-//!   worker comes to such a copy just after the pool has asked whether it is idle, the others are late by up to 2.4 s. A
+//!   job that takes long; others, and the copies of a `rayon::broadcast`, may be late by up to one beat. Rarely those copies
+//!   start up to 2.4 s late: when the one worker comes to its own just after the pool has asked it whether it is idle. A
 //!   phase within [`install`](crate::install()) is noticed at once.
 //! - **A wide phase after a long serial one**, within one call, may begin late by up to a 40th part of that, 0.2 s
 //!   at most: the longer nothing has changed, the more rarely the pool looks whether it has a use for more tokens.
@@ -97,7 +97,7 @@
 //! | [`stats`], [`ThreadPool::jobserver`] | are new | |
 //! | [`install`], [`join`], [`scope`], [`scope_fifo`], [`in_place_scope`], [`in_place_scope_fifo`] | from outside the pool, they may wait for another pool's token before they begin | the own slot is one for all pools of a jobserver |
 //! | [`spawn`], [`spawn_fifo`] | nothing: they return at once | |
-//! | [`broadcast`], [`spawn_broadcast`] | the copies may run one after the other; copies that wait for each other may wait for ever | with fewer tokens than workers, those that have run make way |
+//! | [`broadcast`], [`spawn_broadcast`] | the copies may run one after the other; copies that wait for each other get their workers one by one, about every 20 ms (never off Linux, or with `detect_blocking(None)`) | with fewer tokens than workers, those that have run make way |
 //! | [`yield_now`] | may say `Yield::Executed` where nothing of the program was run | a probe of the governor's may have been |
 //! | [`yield_local`] | the same | a call to offer a token may have been |
 //! | [`current_num_threads`] | it is the cap, not what runs now | the number of tokens changes all the time; see [`Stats::admitted`] |

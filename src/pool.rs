@@ -80,7 +80,8 @@ impl ThreadPool {
     ///
     /// # Panics
     ///
-    /// If `op` panics, with the same payload.
+    /// If `op` panics, with the same payload; and in a child made by `fork`.
+    #[track_caller]
     pub fn install<OP, R>(&self, op: OP) -> R
     where
         OP: FnOnce() -> R + Send,
@@ -94,7 +95,8 @@ impl ThreadPool {
     ///
     /// # Panics
     ///
-    /// If one of them panics, with its payload.
+    /// If one of them panics, with its payload; and in a child made by `fork`.
+    #[track_caller]
     pub fn join<A, B, RA, RB>(&self, oper_a: A, oper_b: B) -> (RA, RB)
     where
         A: FnOnce() -> RA + Send,
@@ -110,7 +112,8 @@ impl ThreadPool {
     ///
     /// # Panics
     ///
-    /// If `op` or one of the jobs panics, with its payload.
+    /// If `op` or one of the jobs panics, with its payload; and in a child made by `fork`.
+    #[track_caller]
     pub fn scope<'scope, OP, R>(&self, op: OP) -> R
     where
         OP: FnOnce(&Scope<'scope>) -> R + Send,
@@ -126,6 +129,7 @@ impl ThreadPool {
     /// # Panics
     ///
     /// As [`scope`](ThreadPool::scope).
+    #[track_caller]
     pub fn scope_fifo<'scope, OP, R>(&self, op: OP) -> R
     where
         OP: FnOnce(&ScopeFifo<'scope>) -> R + Send,
@@ -140,6 +144,7 @@ impl ThreadPool {
     /// # Panics
     ///
     /// As [`scope`](ThreadPool::scope).
+    #[track_caller]
     pub fn in_place_scope<'scope, OP, R>(&self, op: OP) -> R
     where
         OP: FnOnce(&Scope<'scope>) -> R,
@@ -158,6 +163,7 @@ impl ThreadPool {
     /// # Panics
     ///
     /// As [`scope`](ThreadPool::scope).
+    #[track_caller]
     pub fn in_place_scope_fifo<'scope, OP, R>(&self, op: OP) -> R
     where
         OP: FnOnce(&ScopeFifo<'scope>) -> R,
@@ -174,6 +180,11 @@ impl ThreadPool {
     /// Runs `op` in the pool without waiting for it. It runs even if the pool is dropped.
     ///
     /// A panic in `op` goes to the panic handler, without which the process aborts.
+    ///
+    /// # Panics
+    ///
+    /// In a child made by `fork`.
+    #[track_caller]
     pub fn spawn<OP>(&self, op: OP)
     where
         OP: FnOnce() + Send + 'static,
@@ -186,6 +197,11 @@ impl ThreadPool {
     }
 
     /// As [`spawn`](ThreadPool::spawn); a worker runs what it spawned itself in order.
+    ///
+    /// # Panics
+    ///
+    /// In a child made by `fork`.
+    #[track_caller]
     pub fn spawn_fifo<OP>(&self, op: OP)
     where
         OP: FnOnce() + Send + 'static,
@@ -204,7 +220,8 @@ impl ThreadPool {
     ///
     /// # Panics
     ///
-    /// If `op` panics on a worker, with its payload, once all have run.
+    /// If `op` panics on a worker, with its payload, once all have run; and in a child made by `fork`.
+    #[track_caller]
     pub fn broadcast<OP, R>(&self, op: OP) -> Vec<R>
     where
         OP: Fn(BroadcastContext<'_>) -> R + Sync,
@@ -219,6 +236,11 @@ impl ThreadPool {
     }
 
     /// As [`broadcast`](ThreadPool::broadcast), without waiting.
+    ///
+    /// # Panics
+    ///
+    /// In a child made by `fork`.
+    #[track_caller]
     pub fn spawn_broadcast<OP>(&self, op: OP)
     where
         OP: Fn(BroadcastContext<'_>) + Send + Sync + 'static,

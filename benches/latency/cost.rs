@@ -117,13 +117,16 @@ const SECOND: Duration = Duration::from_secs(1);
 
 const TIMER: &str = "bare-timer";
 
-/// The percentage of a core that the process uses while one more thread wakes 54 times a second.
+/// The pause between two beats of an idle global pool (`beat` of the policy's `Knobs`).
+pub(crate) const LONGEST_BEAT: Duration = Duration::from_micros(18_500);
+
+/// The percentage of a core that the process uses while one more thread wakes as often as such a pool's.
 fn beside_a_timer() -> io::Result<f64> {
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
         let timer = thread::Builder::new().name(TIMER.to_owned()).spawn_scoped(scope, || {
             while !over.load(Ordering::Relaxed) {
-                thread::park_timeout(Duration::from_micros(18_500));
+                thread::park_timeout(LONGEST_BEAT);
             }
         })?;
         let both = cost(SECOND);

@@ -116,8 +116,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         let rounds = if options.quick { 3 } else { 15 };
         for (whose, ours) in [("ours", true), ("stock", false)] {
             let Idle { slowed, runs, cpu } = neighbour::beside(rounds, ours)?;
-            let what =
-                |what| format!("half a second on all cores after a bare call of {whose}: {what}");
+            let steps = neighbour::WORK / 1_000_000;
+            let work = format!("{steps} million steps on all cores after a bare call of {whose}");
+            let what = |what| format!("{work}: {what}");
             for (part, rounds, unit) in [
                 ("times alone", slowed, ""),
                 ("runs of the idle pool's threads", runs, ""),
@@ -138,8 +139,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let all: Vec<_> = (0..TOKENS).map(|_| budget.others.acquire()).collect();
     if options.wants("broadcast") {
         let times = trials::bare_broadcast(trials);
-        let what = "bare broadcast over 16 workers without tokens";
-        figures.keep(what, times.millis());
+        let what = format!("bare broadcast over {WORKERS} workers without tokens");
+        figures.keep(&what, times.millis());
         figures.note(format!("{what}: median"), times.median(), "ms", ..);
         figures.note(format!("{what}: worst"), times.worst(), "ms", ..=20.0);
     }
@@ -151,8 +152,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         };
         note("idle global pool: part of a core", idle.shares, "%", 0.2);
         note("idle global pool: context switches", idle.switches, "a second", 60.0);
-        let what = "a bare timer of 54 wake-ups a second: part of a core";
-        figures.keep(what, idle.timers.iter().copied());
+        let rate = 1.0 / cost::LONGEST_BEAT.as_secs_f64();
+        let what = format!("a bare timer of {rate:.0} wake-ups a second: part of a core");
+        figures.keep(&what, idle.timers.iter().copied());
         figures.note(what, Quartiles::of(idle.timers).median(), "%", ..);
     }
     drop(all);

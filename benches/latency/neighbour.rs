@@ -18,8 +18,8 @@ use crate::WORKERS;
 pub(crate) const IDLER: &str = "BENCH_IDLER";
 const OURS: &str = "ours";
 
-/// What a neighbour does on each core, in steps: half a second on the machine of the record.
-const WORK: u64 = 400_000_000;
+/// What a neighbour does on each core, in steps: some half a second.
+pub(crate) const WORK: u64 = 400_000_000;
 
 /// And what each job of a call does: 0.2 ms.
 const JOB: u64 = WORK / 2_500;

@@ -5,9 +5,20 @@ use std::ffi::OsString;
 use std::fmt;
 use std::io;
 
-/// A jobserver that is named in the environment and cannot be used, or one that failed.
+/// A jobserver that is named in the environment and cannot be used, one that failed, or one that cannot be counted or
+/// passed on.
 ///
 /// That there is none is no error.
+///
+/// ```
+/// use rayon_jobserver::Jobserver;
+///
+/// if let Err(error) = Jobserver::from_env() {
+///     // Such as MAKEFLAGS, of whose value the error's text says what is wrong with it.
+///     let variable = error.variable().unwrap_or("no variable");
+///     eprintln!("warning: {error} (by {variable})");
+/// }
+/// ```
 #[derive(Debug)]
 pub struct JobserverError {
     kind: Kind,

@@ -124,9 +124,9 @@ impl Jobserver {
         Ok(Self::from_env()?.unwrap_or_else(|| Self::new(limit)))
     }
 
-    /// The one connection of this process that pools use which were given no other: the
-    /// environment's jobserver, else a budget of the machine's parallelism. As
-    /// [`from_env`](Jobserver::from_env) tells, children do not inherit it unless configured to.
+    /// The process's default connection, for pools that were given none: the environment's jobserver, else a budget of
+    /// the machine's parallelism. Always the same one. As [`from_env`](Jobserver::from_env) tells, children do not
+    /// inherit it unless configured to.
     ///
     /// A broken jobserver counts as none, since a build must not fail for it;
     /// [`warning`](Jobserver::warning) tells what is wrong. A program that prints should print

@@ -49,6 +49,9 @@ pub(super) fn keep_from_children(read: RawFd, write: RawFd) -> io::Result<()> {
 }
 
 /// Refuses what cannot be the two ends of a jobserver, without reading or writing.
+///
+/// Of the things that have two ends nothing but a pipe: a number that was closed and has been used again is most often a
+/// socket's or a device's.
 pub(super) fn check_ends(read: RawFd, write: RawFd) -> Result<(), Cause> {
     let input = check_end(read, OFlags::WRONLY, "read")?;
     let output = check_end(write, OFlags::RDONLY, "written")?;

@@ -20,6 +20,16 @@ thread_local! {
 /// It stays with the thread that acquired it. Of several that thread gives up the one it acquired first
 /// while it is in [`blocking`](crate::blocking()): that is what it runs on, and the others pay for
 /// something else, such as its child processes.
+///
+/// ```
+/// use rayon_jobserver::Jobserver;
+///
+/// let jobserver = Jobserver::new(2);
+/// let for_a_child = jobserver.acquire();
+/// assert_eq!(jobserver.held(), 1);
+/// drop(for_a_child);
+/// assert_eq!(jobserver.held(), 0);
+/// ```
 pub struct Token {
     #[expect(dead_code, reason = "held for its Drop")]
     held: Arc<Held>,

@@ -29,7 +29,7 @@ pub struct Stats {
     pub turns: u64,
     /// How often a token was offered to others although all workers were busy.
     pub offers: u64,
-    /// Probes posted.
+    /// Empty jobs that were posted to find out whether a worker is idle.
     pub probes: u64,
     /// How often an added worker found nothing to do.
     pub failed_trials: u64,
