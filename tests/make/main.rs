@@ -344,3 +344,29 @@ fn every_byte_comes_back_once_through_a_fifo() {
     run_on_tokens(command, &format!("-j --jobserver-auth=fifo:{}", fifo.display()), &trace);
     assert_all_came_back(referee, "fifo");
 }
+
+/// Each with a pool as wide as a machine of 16 cores, which would be 256 threads at once.
+#[test]
+fn sixteen_processes_of_sixteen_workers_share_one_budget() {
+    const PROCESSES: usize = 16;
+    let folder = tempfile::tempdir().expect("there is room for temporary files");
+    let (trace, fifo) = (folder.path().join("trace"), folder.path().join("fifo"));
+    let referee = referee(&fifo);
+    let ends = (0..PROCESSES).map(|_| {
+        let mut command = rerun(this_program(), &trace, 16, LEAVES_A_WORKER);
+        command.args(["--ignored", "--exact", "recipe", "--nocapture"]);
+        command.env("MAKEFLAGS", format!("-j --jobserver-auth=fifo:{}", fifo.display()));
+        thread::spawn(|| output_of(command))
+    });
+    for end in ends.collect::<Vec<_>>() {
+        let output = end.join().expect("it ends");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && stderr.is_empty(), "{stderr}");
+    }
+    let overlap = overlap(&trace);
+    assert_eq!(overlap.jobs, PROCESSES * LEAVES_A_WORKER);
+    // Each has its own slot besides.
+    assert!(overlap.most <= TOKENS.len() + PROCESSES, "{overlap:?}");
+    assert!(overlap.most > PROCESSES, "nobody used a token: {overlap:?}");
+    assert_all_came_back(referee, "fifo of sixteen");
+}
