@@ -200,8 +200,11 @@ mod system {
 
         /// Whether the thread sleeps, be it for a lock, a file or a child, rather than runs or
         /// waits for a core.
+        ///
+        /// Where nobody is told, without `/proc` or a descriptor to be had, by its clock alone: whoever uses none of
+        /// a core sleeps. Else one that blocks would never be seen to.
         pub(super) fn sleeps(&self) -> bool {
-            let stat = std::fs::read(&self.stat).unwrap_or_default();
+            let Ok(stat) = std::fs::read(&self.stat) else { return true };
             // The state follows the name, which may itself hold any character.
             let name_ends = stat.iter().rposition(|&byte| byte == b')');
             let state = name_ends.and_then(|end| stat.get(end + 2));

@@ -84,8 +84,6 @@ pub(crate) struct Policy {
     phase: Phase,
     roster: Roster,
     absences: Absences,
-    /// Threads that have not come up yet.
-    unborn: usize,
     /// Workers free to run jobs.
     admitted: usize,
     /// Tokens and own slot at hand.
@@ -157,7 +155,6 @@ impl Policy {
             phase: Phase::Dormant,
             roster: Roster::new(workers, knobs.recheck),
             absences: Absences::new(workers),
-            unborn: workers,
             admitted: 0,
             funds: 0,
             waking: 0,
@@ -202,8 +199,11 @@ impl Policy {
 
     /// A worker thread has come up. It stays if a fund waits for it.
     pub(crate) fn started(&mut self, now: Nanos, worker: usize) -> Verdict {
+        // One that has waited for something in its start handler may have been parked there, and woken.
+        if !self.absences.join(worker) {
+            return Verdict::Stay;
+        }
         self.roster.join(worker);
-        self.unborn -= 1;
         if self.ended {
             return Verdict::Stay;
         }
@@ -224,8 +224,8 @@ impl Policy {
     /// The thread that builds the pool becomes its first worker: it runs from now on.
     pub(crate) fn adopted(&mut self, now: Nanos, worker: usize) {
         self.adopted = true;
+        self.absences.join(worker);
         self.roster.join(worker);
-        self.unborn -= 1;
         self.admit(now);
         self.probe_first(now);
     }
@@ -332,6 +332,12 @@ impl Policy {
         self.tend_builder(now, out);
         self.tend_lease(now, market, out);
         match self.phase {
+            Phase::Dormant if self.funds > 0 && self.rival => {
+                // What is kept for a thread that has yet to come up, which may wait for the rival in its start handler.
+                out.give += std::mem::take(&mut self.funds);
+                self.pressing = false;
+                self.press_at = now + self.knobs.look.1;
+            }
             Phase::Dormant => self.pressing |= now >= self.press_at,
             Phase::Listening { since } if self.probe_has_matured(now) => {
                 self.phase = Phase::Saturated { since };

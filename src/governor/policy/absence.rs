@@ -1,4 +1,4 @@
-//! Workers without a fund that are not parked: they block in the program, or come back from that.
+//! Workers without a fund that are not parked: they block in the program, or come back from that, or have not begun.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,9 @@ use super::{Nanos, Orders, Phase, Policy, Stillness, Verdict, Wake};
 /// Where a worker is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Presence {
-    /// Parked, admitted or not started.
+    /// Its thread has not come up, or is in the program's start handler.
+    Unborn,
+    /// Parked or admitted.
     Here,
     /// In a closure that it said would block.
     Away,
@@ -26,7 +28,7 @@ pub(super) enum Presence {
 impl Presence {
     /// Whether the pool goes on until the worker is back.
     fn is_awaited(self) -> bool {
-        !matches!(self, Presence::Here | Presence::Gone)
+        !matches!(self, Presence::Unborn | Presence::Here | Presence::Gone)
     }
 
     /// Whether the worker is to be woken once there is a fund for it.
@@ -39,6 +41,8 @@ impl Presence {
 #[derive(Debug)]
 pub(crate) struct Absences {
     presence: Vec<Presence>,
+    /// How many are [unborn](Presence::Unborn).
+    unborn: usize,
     /// How many are [awaited](Presence::is_awaited).
     count: usize,
     /// How many are [lent](Presence::Lent).
@@ -62,7 +66,8 @@ pub(crate) struct Absences {
 impl Absences {
     pub(crate) fn new(workers: usize) -> Self {
         Absences {
-            presence: vec![Presence::Here; workers],
+            presence: vec![Presence::Unborn; workers],
+            unborn: workers,
             count: 0,
             lent: 0,
             yielding: 0,
@@ -73,6 +78,19 @@ impl Absences {
             place: vec![0; workers],
             places: 0,
         }
+    }
+
+    /// A worker's thread comes up. Says whether that is news.
+    pub(super) fn join(&mut self, worker: usize) -> bool {
+        let news = self.presence[worker] == Presence::Unborn;
+        if news {
+            self.set(worker, Presence::Here);
+        }
+        news
+    }
+
+    pub(super) fn any_unborn(&self) -> bool {
+        self.unborn > 0
     }
 
     pub(super) fn any(&self) -> bool {
@@ -92,7 +110,7 @@ impl Absences {
         self.yielding
     }
 
-    /// Whether a worker is here, and so either parked, admitted or not started.
+    /// Whether a worker is here, and so either parked or admitted.
     pub(super) fn is_here(&self, worker: usize) -> bool {
         self.presence[worker] == Presence::Here
     }
@@ -107,6 +125,8 @@ impl Absences {
         let weigh = |presence, of| usize::from(presence == of);
         self.count =
             self.count + usize::from(presence.is_awaited()) - usize::from(before.is_awaited());
+        self.unborn =
+            self.unborn + weigh(presence, Presence::Unborn) - weigh(before, Presence::Unborn);
         self.lent = self.lent + weigh(presence, Presence::Lent) - weigh(before, Presence::Lent);
         self.yielding =
             self.yielding + weigh(presence, Presence::Yielding) - weigh(before, Presence::Yielding);
@@ -222,7 +242,7 @@ impl Policy {
     }
 
     /// A worker without a fund took a probe: it has come back from what it blocked in and is idle,
-    /// or waits for jobs where it said it would only block. Says whether that is so.
+    /// or waits for jobs where it said it would only block, or in a start handler. Says whether that is so.
     pub(super) fn strays(
         &mut self,
         now: Nanos,
@@ -232,11 +252,12 @@ impl Policy {
     ) -> bool {
         let stray = !self.absences.is_here(worker);
         if stray {
-            if self.absences.set(worker, Presence::Here) != Presence::Loose {
+            let before = self.absences.set(worker, Presence::Here);
+            if before != Presence::Loose {
                 self.tally.overcommits += 1;
             }
             self.roster.step(worker);
-            self.park(now, worker, nested);
+            self.park(now, worker, nested || before == Presence::Unborn);
             if self.phase == Phase::Dormant {
                 self.call_lent(now, out);
                 self.end_if_over(out);
@@ -285,7 +306,8 @@ impl Policy {
                     self.tally.lendings += 1;
                     self.absences.set(worker, Presence::Lent);
                 }
-                Presence::Here
+                Presence::Unborn
+                | Presence::Here
                 | Presence::Away
                 | Presence::Back
                 | Presence::Yielding

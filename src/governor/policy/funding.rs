@@ -21,7 +21,7 @@ impl Policy {
                     self.wake(now, worker, out);
                 }
                 // No thread has come up yet: the first that does finds the fund.
-                None if self.unborn > 0 => {
+                None if self.absences.any_unborn() => {
                     out.give += self.funds - 1;
                     self.funds = 1;
                     self.resuming = false;
@@ -136,7 +136,8 @@ impl Policy {
 
     /// Whether the pool needs a fund and has none.
     pub(super) fn starves(&self) -> bool {
-        let usable = self.roster.len() > 0 || self.absences.queued() > 0 || self.unborn > 0;
+        let usable =
+            self.roster.len() > 0 || self.absences.queued() > 0 || self.absences.any_unborn();
         usable && self.funds == 0 && self.floor() == 1
     }
 

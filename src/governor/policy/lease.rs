@@ -202,7 +202,12 @@ impl Policy {
         out: &mut Orders,
     ) -> Verdict {
         self.lease.copies = self.lease.copies.saturating_sub(1);
-        self.make_way(now, worker, Leave::Idle { nested }, out)
+        let verdict = self.make_way(now, worker, Leave::Idle { nested }, out);
+        if self.lease.copies == 0 && self.lease.stage == Stage::Called {
+            // All who came were away, or in their turns.
+            self.lease.wait(now, self.funds);
+        }
+        verdict
     }
 
     /// A worker in the midst of a job may be spared for a while.
