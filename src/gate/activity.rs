@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::depth;
+use super::family::{Doings, Family};
 use crate::governor::policy::{
     Judged, LATE, Nanos, Nap, Place, Record, STIR, Still, Stillness, Usage,
 };
@@ -33,6 +34,7 @@ struct State {
     /// How long its thread had waited for a core when it last took a probe late.
     waited: Option<Duration>,
     still: Still,
+    family: Family,
     nap: Nap,
 }
 
@@ -140,8 +142,27 @@ impl Seat {
     pub(crate) fn stillness(&self, now: Nanos, posted: Nanos, detect: Nanos) -> Stillness {
         let mut state = self.state.lock();
         let Some(usage) = state.usage(now) else { return Stillness::Runs };
-        let State { clock, still, .. } = &mut *state;
-        still.look(usage, posted, detect, || clock.as_ref().is_some_and(system::Clock::sleeps))
+        let State { clock: Some(clock), still, family, .. } = &mut *state else {
+            return Stillness::Runs;
+        };
+        let stillness = still.look(usage, posted, detect, || clock.sleeps());
+        if stillness != Stillness::Blocked {
+            family.forget();
+            return stillness;
+        }
+        let Some(kin) = clock.family() else { return Stillness::Blocked };
+        match clock.waits_for_lock() {
+            // For a thread of this process, whatever its children do.
+            Some(true) => return Stillness::Blocked,
+            Some(false) => {}
+            // It has woken just now.
+            None => return Stillness::Runs,
+        }
+        match family.look(now, kin) {
+            Doings::Works => Stillness::Runs,
+            Doings::Unknown => Stillness::Sleeps,
+            Doings::Rests => Stillness::Blocked,
+        }
     }
 }
 
@@ -153,18 +174,21 @@ impl State {
 }
 
 #[cfg(target_os = "linux")]
-mod system {
+pub(super) mod system {
     use std::mem::MaybeUninit;
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
     use std::time::Duration;
 
+    use crate::gate::family::{self, Kin};
     use crate::governor::policy::Place;
 
     /// The clock that runs while a thread does.
     #[derive(Debug)]
     pub(super) struct Clock {
         id: libc::clockid_t,
-        /// Where the kernel tells the thread's state.
+        /// Where the kernel tells of the thread.
+        folder: PathBuf,
+        /// Where it tells the thread's state.
         stat: PathBuf,
         /// Where it tells what system call the thread is in.
         call: PathBuf,
@@ -181,8 +205,9 @@ mod system {
             // SAFETY: the thread is alive, being this one, and the pointer is valid for writes.
             let refused = unsafe { libc::pthread_getcpuclockid(thread, &raw mut id) };
             let thread = rustix::thread::gettid();
-            let file = |name| format!("/proc/self/task/{}/{name}", thread.as_raw_nonzero()).into();
-            (refused == 0).then(|| Clock { id, stat: file("stat"), call: file("syscall"), base })
+            let folder = PathBuf::from(format!("/proc/self/task/{}", thread.as_raw_nonzero()));
+            let (stat, call) = (folder.join("stat"), folder.join("syscall"));
+            (refused == 0).then_some(Clock { id, folder, stat, call, base })
         }
 
         /// What the thread has run so far; `None` once it has ended.
@@ -204,11 +229,21 @@ mod system {
         /// Where nobody is told, without `/proc` or a descriptor to be had, by its clock alone: whoever uses none of
         /// a core sleeps. Else one that blocks would never be seen to.
         pub(super) fn sleeps(&self) -> bool {
-            let Ok(stat) = std::fs::read(&self.stat) else { return true };
-            // The state follows the name, which may itself hold any character.
-            let name_ends = stat.iter().rposition(|&byte| byte == b')');
-            let state = name_ends.and_then(|end| stat.get(end + 2));
-            matches!(state, Some(b'S' | b'D'))
+            state(&self.stat).is_none_or(|state| matches!(state, b'S' | b'D'))
+        }
+
+        /// What there is of child processes that the thread has started.
+        pub(super) fn family(&self) -> Option<Kin> {
+            family::of(&self.folder)
+        }
+
+        /// Whether the thread sleeps until another one of this process wakes it, and not for sure until something else
+        /// does; `None`: it does not sleep.
+        pub(super) fn waits_for_lock(&self) -> Option<bool> {
+            match self.place() {
+                Some(place) => Some(i64::try_from(place.call) == Ok(libc::SYS_futex)),
+                None => self.sleeps().then_some(true),
+            }
         }
 
         /// Where the thread sleeps; `None`: it does not, or nobody is told.
@@ -223,6 +258,14 @@ mod system {
             let stack = u64::from_str_radix(stack, 16).ok()?;
             Some(Place { call, depth: self.base.wrapping_sub(stack) })
         }
+    }
+
+    /// The state of a process or thread, by the file where the kernel tells it; `None`: nobody is told.
+    pub(in crate::gate) fn state(stat: &Path) -> Option<u8> {
+        let stat = std::fs::read(stat).ok()?;
+        // It follows the name, which may itself hold any character.
+        let name_ends = stat.iter().rposition(|&byte| byte == b')')?;
+        stat.get(name_ends + 2).copied()
     }
 
     /// How long the current thread has been ready to run but did not, for want of a core.
@@ -269,6 +312,14 @@ mod system {
         }
 
         pub(super) fn place(&self) -> Option<Place> {
+            match self.0 {}
+        }
+
+        pub(super) fn family(&self) -> Option<crate::gate::family::Kin> {
+            match self.0 {}
+        }
+
+        pub(super) fn waits_for_lock(&self) -> Option<bool> {
             match self.0 {}
         }
     }

@@ -2,6 +2,7 @@
 
 pub(crate) mod activity;
 pub(crate) mod depth;
+mod family;
 mod parker;
 
 #[cfg(all(test, loom))]

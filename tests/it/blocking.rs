@@ -81,6 +81,41 @@ fn a_job_that_waits_for_a_child_process_makes_room_for_others() {
     });
 }
 
+/// What a child computes is paid for by the token of whoever waits for it, which nobody else may have meanwhile.
+#[cfg(target_os = "linux")]
+#[test]
+fn children_that_compute_are_jobs_of_the_pool() {
+    let compute = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done";
+    for tokens in [0, 1] {
+        must_end("the children", move || {
+            let builder = ThreadPoolBuilder::new().num_threads(4).jobserver(Jobserver::new(tokens));
+            // Longer than a crowded machine takes to start one, and shorter than any takes.
+            let builder = builder.detect_blocking(Some(Duration::from_millis(60)));
+            let (pool, gauge) = (builder.build().expect("four workers"), Gauge::default());
+            pool.scope(|scope| {
+                for number in 0..8 {
+                    let gauge = &gauge;
+                    scope.spawn(move |_| {
+                        gauge.leaf(|| {
+                            let mut child = Command::new("sh");
+                            child.args(["-c", compute]).stdin(Stdio::null());
+                            // By `wait4` and by `poll`.
+                            let status = match number % 2 {
+                                0 => child.status(),
+                                _ => child.output().map(|output| output.status),
+                            };
+                            assert!(status.expect("there is a shell").success());
+                        });
+                    });
+                }
+            });
+            assert_eq!((gauge.most(), gauge.total()), (tokens + 1, 8));
+            assert_eq!(pool.stats().lendings, 0);
+            at_rest(pool.jobserver(), tokens);
+        });
+    }
+}
+
 #[test]
 fn calls_nest_and_panics_pass_through() {
     for workers in [1, 3] {

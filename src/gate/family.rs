@@ -1,0 +1,164 @@
+//! What the child processes of a worker do. A worker that waits for one that computes has handed its core on to it, and
+//! what funds it, too: no second token is needed for the child, and nobody else may have the first.
+
+use crate::governor::policy::Nanos;
+
+/// The child processes of one thread, and theirs.
+#[derive(Debug, Default)]
+pub(super) struct Family {
+    /// What they had used up of a core, and when.
+    seen: Option<(Nanos, Nanos)>,
+}
+
+/// What a family does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Doings {
+    /// It has not been looked at before.
+    Unknown,
+    Works,
+    Rests,
+}
+
+/// What there is of a family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Kin {
+    /// What the living members have used up of a core.
+    cpu: Nanos,
+    /// One of them has a core or waits for one.
+    ready: bool,
+}
+
+/// Whoever uses less than this part of a core sleeps: it may wait for a process of its own, or wake now and then.
+const PART: Nanos = 16;
+
+impl Family {
+    /// Looks at the members after a while.
+    pub(super) fn look(&mut self, now: Nanos, kin: Kin) -> Doings {
+        match self.seen.replace((now, kin.cpu)) {
+            _ if kin.ready => Doings::Works,
+            None => Doings::Unknown,
+            // One that has ended takes away what it had used.
+            Some((_, before)) if kin.cpu < before => Doings::Works,
+            Some((at, before)) if PART * (kin.cpu - before) >= now - at => Doings::Works,
+            Some(_) => Doings::Rests,
+        }
+    }
+
+    /// Its thread has run meanwhile, and may have others.
+    pub(super) fn forget(&mut self) {
+        self.seen = None;
+    }
+}
+
+#[cfg(target_os = "linux")]
+pub(super) use system::of;
+
+#[cfg(target_os = "linux")]
+mod system {
+    use std::fs;
+    use std::mem::MaybeUninit;
+    use std::path::{Path, PathBuf};
+
+    use super::{Kin, Nanos};
+    use crate::gate::activity::system::state;
+
+    /// So many processes are looked at at most.
+    const MOST: usize = 32;
+
+    /// What there is of the family of a thread, by its folder below `/proc`; `None`: it has no children, or nobody tells
+    /// (a kernel without `CONFIG_PROC_CHILDREN`).
+    pub(in crate::gate) fn of(thread: &Path) -> Option<Kin> {
+        let mut members = children(thread);
+        let mut known = 0;
+        while let Some(&member) = members.get(known).filter(|_| known < MOST) {
+            known += 1;
+            let threads = fs::read_dir(format!("/proc/{member}/task")).into_iter().flatten();
+            members.extend(threads.flatten().flat_map(|thread| children(&thread.path())));
+        }
+        let kin = members.iter().map(|&member| Kin {
+            cpu: used(member).unwrap_or(0),
+            ready: state(&PathBuf::from(format!("/proc/{member}/stat"))) == Some(b'R'),
+        });
+        kin.reduce(|one, other| Kin { cpu: one.cpu + other.cpu, ready: one.ready || other.ready })
+    }
+
+    /// The processes that a thread has started, and that have not been waited for.
+    fn children(thread: &Path) -> Vec<libc::pid_t> {
+        let told = fs::read_to_string(thread.join("children")).unwrap_or_default();
+        told.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+    }
+
+    /// What a process has used up of a core, by all its threads.
+    fn used(process: libc::pid_t) -> Option<Nanos> {
+        let mut clock = 0;
+        // SAFETY: the pointer is valid for writes; a process that has ended is refused.
+        if unsafe { libc::clock_getcpuclockid(process, &raw mut clock) } != 0 {
+            return None;
+        }
+        let mut time = MaybeUninit::<libc::timespec>::uninit();
+        // SAFETY: the pointer is valid for writes; a stale clock is refused.
+        if unsafe { libc::clock_gettime(clock, time.as_mut_ptr()) } != 0 {
+            return None;
+        }
+        // SAFETY: the call has succeeded, and fills in the whole structure.
+        let time = unsafe { time.assume_init() };
+        let seconds = Nanos::try_from(time.tv_sec).ok()?;
+        Some(seconds * 1_000_000_000 + Nanos::try_from(time.tv_nsec).ok()?)
+    }
+}
+
+/// Elsewhere nobody looks.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn of(_: &std::path::Path) -> Option<Kin> {
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_family_works_if_one_is_ready_or_it_uses_a_part_of_a_core() {
+        let mut family = Family::default();
+        let kin = |cpu, ready| Kin { cpu, ready };
+        assert_eq!(family.look(0, kin(500, false)), Doings::Unknown);
+        assert_eq!(family.look(160, kin(509, false)), Doings::Rests);
+        assert_eq!(family.look(320, kin(519, false)), Doings::Works);
+        assert_eq!(family.look(480, kin(519, true)), Doings::Works, "it waits for a core");
+        assert_eq!(family.look(640, kin(519, false)), Doings::Rests);
+        assert_eq!(family.look(800, kin(400, false)), Doings::Works, "one has ended");
+        family.forget();
+        assert_eq!(family.look(960, kin(400, false)), Doings::Unknown);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn children_that_compute_are_told_from_those_that_sleep_though_they_be_grandchildren() {
+        use std::process::{Command, Stdio};
+
+        let me = std::path::PathBuf::from("/proc/thread-self");
+        assert_eq!(of(&me), None, "no children");
+        let run = |script: &str| {
+            let mut command = Command::new("sh");
+            command.args(["-c", script]).stdin(Stdio::piped()).spawn().expect("there is a shell")
+        };
+        // The inner one ends with its input.
+        let mut computing = run("sh -c 'while :; do :; done' & read line; kill $!");
+        while !of(&me).is_some_and(|kin| kin.ready && kin.cpu > 100_000_000) {
+            std::thread::yield_now();
+        }
+        drop(computing.stdin.take());
+        computing.wait().expect("it is a child of this thread");
+        let mut sleeping = run("read line");
+        let (mut family, mut now) = (Family::default(), 0);
+        // Once it has come up.
+        while of(&me).is_none_or(|kin| {
+            now += 1_000_000_000;
+            family.look(now, kin) != Doings::Rests
+        }) {
+            std::thread::yield_now();
+        }
+        drop(sleeping.stdin.take());
+        sleeping.wait().expect("it is a child of this thread");
+    }
+}
