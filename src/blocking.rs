@@ -31,6 +31,9 @@ pub(crate) fn settle(governor: &Arc<Governor>, worker: usize) {
 
 /// Runs `op`, which waits for something other than a job, while another worker uses this one's token.
 ///
+/// Not for child processes that compute: a compiler or the like runs on the token of the worker that waits for it, and
+/// would run on none.
+///
 /// On a worker of one of this crate's pools, what funds it (a token or the own slot) goes to a
 /// parked worker that may have something to do, else back. Afterwards the worker is funded again
 /// before any idle one is; until then the call does not return.

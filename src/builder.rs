@@ -227,6 +227,9 @@ impl<S> ThreadPoolBuilder<S> {
     /// without the worker's knowledge: when it wakes, it runs on at once. It is an
     /// [overcommit](crate::Stats::overcommits) then, until a worker runs out of work or a token comes.
     ///
+    /// A worker that waits for a child process is not blocked as long as the child, or one of the child's own,
+    /// computes: it runs on the worker's token.
+    ///
     /// `None` turns this off, for jobs whose sleep stands for computing. Works on Linux only; elsewhere
     /// the value does nothing.
     ///

@@ -43,6 +43,12 @@
 //!   where the kernel tells (Linux), after 10 ms, or up to 0.1 s later in a pool that has long only
 //!   computed. In the second case they run on when they wake, beyond the budget, until the pool can pay
 //!   for them: see [`Stats::overcommits`].
+//! - **Child processes** that compute are jobs: each runs on the token of the worker that waits for it, which must not
+//!   give it up by [`blocking`]. On Linux the pool sees that the child computes, and does not take the worker
+//!   for blocked.
+//! - **Threads outside the pools** that compute beside them are more than the tokens allow, unless they take part in
+//!   the [`session`]: `main` after a `rayon::spawn`, the closure of an `in_place_scope`. Pools of stock rayon that a
+//!   dependency builds are not governed at all.
 //! - **Jobs that poll** for what another job does, by spinning or by sleeps of less than 10 ms, are not
 //!   seen to wait. If such jobs hold all tokens, what they wait for never runs. Use [`blocking`],
 //!   [`Monitor`] or `rayon::yield_now`.

@@ -108,7 +108,7 @@ struct Threads {
 pub fn initialize_checked(report_warning: impl FnOnce(&str)) {
     let mut warning = None;
     let session = SESSION.get_or_init(|| {
-        let jobserver = Jobserver::inherited_or_new(|| TOKENS);
+        let jobserver = Jobserver::inherited_or_new(TOKENS);
         warning = jobserver.warning().map(|warning| warning.to_string());
         let session = Session { jobserver, threads: Mutex::default() };
         session.jobserver.ledger().on_own_slot_free(|| {

@@ -141,12 +141,28 @@ impl Jobserver {
     /// ```
     pub fn inherited() -> Jobserver {
         // The own slot is one job, the tokens are the others.
-        let others = || thread::available_parallelism().map_or(0, |cores| cores.get() - 1);
-        Self::inherited_or_new(others)
+        Self::inherited_or(|| thread::available_parallelism().map_or(0, |cores| cores.get() - 1))
     }
 
-    /// The same with another budget, unless the connection exists already.
-    pub(crate) fn inherited_or_new(limit: impl Fn() -> usize) -> Jobserver {
+    /// The same with a budget of `limit` tokens where the environment names no jobserver, or a broken one; as it is if the
+    /// connection exists already.
+    ///
+    /// For a program that has been told how many jobs it may run:
+    ///
+    /// ```
+    /// use rayon_jobserver::{Jobserver, ThreadPoolBuilder};
+    ///
+    /// let jobs = 3; // by its own `-j3`
+    /// let jobserver = Jobserver::inherited_or_new(jobs - 1);
+    /// let pool = ThreadPoolBuilder::new().num_threads(jobs).jobserver(jobserver).build()?;
+    /// # assert_eq!(pool.join(|| 1, || 2), (1, 2));
+    /// # Ok::<(), rayon_jobserver::BuildError>(())
+    /// ```
+    pub fn inherited_or_new(limit: usize) -> Jobserver {
+        Self::inherited_or(|| limit)
+    }
+
+    fn inherited_or(limit: impl Fn() -> usize) -> Jobserver {
         static INHERITED: OnceLock<Jobserver> = OnceLock::new();
         let inherited = INHERITED.get_or_init(|| match Self::from_env() {
             Ok(found) => found.unwrap_or_else(|| Self::new(limit())),
@@ -202,8 +218,10 @@ impl Jobserver {
     ///
     /// The thread that started the program runs on the own slot and needs none. Once the connection
     /// has [failed](Jobserver::failure), the own slot stands in for a token as soon as no job of a pool
-    /// needs it. Where there are no tokens, as in `make -j1`, none ever comes; the
-    /// [session](crate::session)'s threads take turns on the own slot instead.
+    /// needs it.
+    ///
+    /// **Where there are no tokens, as in `make -j1`, none ever comes.** The [session](crate::session)'s threads take
+    /// turns on the own slot instead.
     ///
     /// # Panics
     ///
@@ -233,7 +251,8 @@ impl Jobserver {
 
     /// Passes the jobserver on to a child process by `CARGO_MAKEFLAGS`.
     ///
-    /// Only the children it is called for inherit the descriptors.
+    /// Only the children it is called for inherit the descriptors. The child's own slot is the token of the worker (or
+    /// thread of a [session](crate::session)) that waits for it; elsewhere [`acquire`](Jobserver::acquire) one for it.
     ///
     /// # Errors
     ///
