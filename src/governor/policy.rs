@@ -126,7 +126,8 @@ pub(crate) struct Policy {
     lease: Lease,
     looks: Looks,
     heart: Heart,
-    /// Whether a pool without funds presses for one, or else when it begins to.
+    /// Whether a pool without funds presses for one, or else when it begins to, or when one that keeps a fund for a
+    /// thread looks whether others need it.
     pressing: bool,
     press_at: Nanos,
     /// The pool gave up its last fund although it had a use for it.
@@ -332,10 +333,12 @@ impl Policy {
         self.tend_builder(now, out);
         self.tend_lease(now, market, out);
         match self.phase {
-            Phase::Dormant if self.funds > 0 && self.rival => {
-                // What is kept for a thread that has yet to come up, which may wait for the rival in its start handler.
-                out.give += std::mem::take(&mut self.funds);
-                self.pressing = false;
+            Phase::Dormant if self.funds > 0 => {
+                // Kept for a thread that has yet to come up, which may wait for the rival in its start handler.
+                if self.rival {
+                    out.give += std::mem::take(&mut self.funds);
+                    self.pressing = false;
+                }
                 self.press_at = now + self.knobs.look.1;
             }
             Phase::Dormant => self.pressing |= now >= self.press_at,
@@ -387,7 +390,8 @@ impl Policy {
         let due = match self.phase {
             Phase::Dormant => {
                 // Somebody who was seen to block goes on as soon as it wakes.
-                let press = (self.starves() && !self.pressing).then_some(self.press_at);
+                let waits = (self.starves() && !self.pressing) || self.funds > 0;
+                let press = waits.then_some(self.press_at);
                 earlier(press, self.inspection())
             }
             Phase::Listening { since } => (self.waking == 0).then_some(since + self.tau()),

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Barrier, Mutex, mpsc};
+use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -364,4 +364,35 @@ fn pools_of_ones_own_leave_the_global_one_to_the_host() {
             assert!(global::stats().is_none());
         });
     });
+}
+
+/// Once the pool kept the own slot for the first of them to come up, or took one of them for a worker that had it.
+#[test]
+fn start_handlers_may_wait_for_another_pool() {
+    for tokens in [0, 1] {
+        must_end(&format!("{tokens} tokens"), move || {
+            let jobserver = Jobserver::new(tokens);
+            let other = Arc::new(pool_on(&jobserver, 2));
+            // On another thread, whose call needs a fund, and on its own, where rayon has it look for jobs meanwhile.
+            let by_a_thread = Arc::clone(&other);
+            let waits = move |_| {
+                let other = Arc::clone(&by_a_thread);
+                thread::spawn(move || other.install(|| ())).join().expect("it ends");
+            };
+            let by_itself = Arc::clone(&other);
+            let works = move |_| (0..20).for_each(|_| by_itself.install(|| virtual_core(LEAF)));
+            for _ in 0..20 {
+                let builder =
+                    || ThreadPoolBuilder::new().num_threads(4).jobserver(jobserver.clone());
+                let pool = builder().start_handler(waits.clone()).build().expect("four workers");
+                assert_eq!(pool.install(|| 7), 7);
+                let pool = builder().start_handler(works.clone()).build().expect("four workers");
+                for _ in 0..20 {
+                    assert_eq!(pool.join(|| 7, || 8), (7, 8));
+                }
+            }
+            eventually("every token comes back", || jobserver.held() == 0);
+            assert_eq!(other.install(|| 9), 9, "nobody has kept the own slot");
+        });
+    }
 }

@@ -25,6 +25,7 @@ impl Policy {
                     out.give += self.funds - 1;
                     self.funds = 1;
                     self.resuming = false;
+                    self.press_at = now + self.knobs.look.1;
                     return;
                 }
                 // Everybody blocks.

@@ -11,6 +11,7 @@ mod nesting;
 mod resuming;
 mod sharing;
 mod silent;
+mod starting;
 
 use proptest::prelude::*;
 

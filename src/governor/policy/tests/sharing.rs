@@ -237,3 +237,26 @@ fn a_busy_pool_that_must_not_give_way_looks_after_those_that_are_parked_and_keep
     assert_eq!(turns, [1, 2, 5]);
     assert_eq!((story.policy.admitted(), story.funds, story.policy.tally().offers), (3, 0, 0));
 }
+
+/// Once they were called no more, and the pool kept all its tokens.
+#[test]
+fn a_call_to_which_all_came_in_vain_is_over() {
+    let lease = Knobs::default().lease;
+    let mut story = Story::with(3, 3, Knobs { detect: None, lease, ..Knobs::default() });
+    story.spread();
+    let all = [0, 1, 2];
+    let _ = all.map(|worker| story.tell(|policy, now, out| policy.blocked(now, worker, out)));
+    let _ = all.map(|worker| story.tell(|policy, now, out| policy.unblocked(now, worker, out)));
+    assert_eq!(story.policy.admitted(), 3, "all are back");
+    while !story.beat(DRY, Ran::No).offer {}
+    assert!(story.policy.calls());
+    // They come to it within closures that block, where they wait for jobs.
+    let _ = all.map(|worker| story.tell(|policy, now, out| policy.blocked(now, worker, out)));
+    let come = |story: &mut Story, worker| {
+        let come = story.tell(|policy, now, out| policy.called_to_offer(now, worker, true, out));
+        assert_eq!(come.0, Verdict::Stay);
+        story.policy.calls()
+    };
+    let called = (0..100).position(|copy| !come(&mut story, all[copy % 3]));
+    assert!(called.is_some(), "they are called still");
+}

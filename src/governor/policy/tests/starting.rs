@@ -1,0 +1,57 @@
+//! Stories of threads that have yet to come up: of what the program's start handlers do there.
+
+use super::*;
+
+/// A pool none of whose workers is up.
+fn unborn(workers: usize, funds: usize) -> Story {
+    let knobs = Knobs { detect: None, lease: None, ..Knobs::default() };
+    Story { policy: Policy::new(workers, false, knobs), now: 0, funds }
+}
+
+fn started(story: &mut Story, worker: usize) -> Verdict {
+    story.tell(|policy, now, _| policy.started(now, worker)).0
+}
+
+/// Once the pool kept it for the first to come up, which waited in its start handler for the rival's call.
+#[test]
+fn a_fund_that_is_kept_for_a_thread_goes_to_a_rival_that_starves() {
+    let mut story = unborn(2, 1);
+    story.enter();
+    assert_eq!((story.policy.funds(), story.funds), (1, 0), "for the first to come up");
+    story.beat(DRY, Ran::Unknown);
+    assert_eq!(story.policy.funds(), 1, "nobody needs it");
+    // Nobody calls for that: the rival may have begun to starve before.
+    story.beat(STARVING, Ran::Unknown);
+    assert_eq!((story.policy.funds(), story.funds), (0, 1));
+    let demand = story.policy.demand();
+    assert_eq!(
+        (demand.funds, demand.starving),
+        (1, false),
+        "it lets the rival have it for a while"
+    );
+    story.beat(DRY, Ran::Unknown);
+    assert!(story.policy.demand().starving);
+    assert_eq!(started(&mut story, 0), Verdict::Park);
+}
+
+/// Once the fund of the one that was admitted went back for it, and both ran on.
+#[test]
+fn a_worker_that_takes_a_probe_in_its_start_handler_parks_as_one_that_has_no_fund() {
+    let mut story = unborn(2, 1);
+    story.enter();
+    assert_eq!(started(&mut story, 0), Verdict::Stay);
+    story.until_posted();
+    // It waits for another pool, and searches its own meanwhile; at whatever depth of its stack.
+    let (verdict, orders) = story.taken(DRY, 1, false);
+    assert_eq!((verdict, orders.posts), (Verdict::Park, 1));
+    assert_eq!((story.policy.admitted(), story.policy.funds()), (1, 1));
+    assert_eq!((story.policy.roster.len(), story.policy.tally().overcommits), (1, 1));
+    assert!(story.policy.roster.any_nested(), "it looks at what it waits for now and then");
+    // The one that is admitted is idle, and lets it look.
+    story.now += MILLISECOND;
+    let (verdict, orders) = story.taken(DRY, 0, false);
+    assert_eq!((verdict, woken(&orders)), (Verdict::Park, vec![(1, Wake::Work)]));
+    story.resumed();
+    assert_eq!(started(&mut story, 1), Verdict::Stay, "it has a fund");
+    assert_eq!((story.policy.admitted(), story.policy.funds()), (1, 1));
+}
