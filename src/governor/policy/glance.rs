@@ -16,25 +16,16 @@ pub(super) struct Looks {
     pub(super) pause: Nanos,
     /// When it is looked next whether the pool has a use for more workers.
     pub(super) at: Option<Nanos>,
-    /// When a look at their clocks last found no use for more than one.
-    narrow_at: Option<Nanos>,
-    /// When it last found that several had run.
-    wide_at: Option<Nanos>,
-    /// The same, and that this was certainly not on our account.
+    /// When their clocks were last looked at, and whether several had run; `None` if that look could not tell.
+    glance: Option<(Nanos, bool)>,
+    /// When several had certainly run, and not on our account.
     certain_at: Option<Nanos>,
 }
 
 impl Looks {
     /// The pauses are between these bounds.
     pub(super) fn new((first, _): (Nanos, Nanos)) -> Self {
-        Looks {
-            probe_at: None,
-            pause: first,
-            at: None,
-            narrow_at: None,
-            wide_at: None,
-            certain_at: None,
-        }
+        Looks { probe_at: None, pause: first, at: None, glance: None, certain_at: None }
     }
 }
 
@@ -84,9 +75,8 @@ impl Policy {
         }
         // The thread that built the pool is in no sample, and may be at work.
         let active = active + usize::from(self.adopted);
-        let narrow = seen && active <= 1;
-        self.looks.narrow_at = narrow.then_some(now);
-        self.looks.wide_at = (active > 1).then_some(now);
+        let wide = active > 1;
+        self.looks.glance = (wide || seen).then_some((now, wide));
     }
 
     /// Whether several workers have been in jobs lately, if the busiest but one has run so long since they were
@@ -102,13 +92,13 @@ impl Policy {
     /// the clocks is planned instead; jobs that do not move them wait for a probe as long as one is ever put off.
     pub(super) fn listens(&mut self, now: Nanos, market: Market) -> bool {
         let latest = self.last_post + self.knobs.look.1;
-        if self.looks.wide_at == Some(now) && market.lying > 0 {
+        if self.looks.glance == Some((now, true)) && market.lying > 0 {
             // They may have run on our account alone, or for a wide phase that has a use for what lies there.
             let soon = now + self.knobs.look.0;
             self.looks.at = self.looks.at.map(|at| at.min(soon));
         }
         let due = self.looks.at.is_some_and(|at| at <= now);
-        if !due || self.looks.narrow_at != Some(now) || now >= latest {
+        if !due || self.looks.glance != Some((now, false)) || now >= latest {
             return due;
         }
         self.look_soon(market);
