@@ -406,7 +406,7 @@ impl Policy {
 
     /// Whether the only admitted worker is a lookout, whose activity the next tick wants to know.
     pub(crate) fn watches(&self, now: Nanos) -> bool {
-        self.phase == Phase::Slack && self.keeps_watch() && now >= self.heart.at && self.waking == 0
+        self.phase == Phase::Slack && self.beat_due().is_some_and(|at| at <= now)
     }
 
     /// Whether the next tick wants the workers [inspected](Self::inspect) first.

@@ -49,9 +49,13 @@ impl Policy {
         let sweep = self.roster.any_stale(self.epoch).then(|| self.sweep_at());
         let gives = self.admitted > self.floor() && !self.is_followed();
         let release = gives.then(|| self.release_due());
-        let beat = (self.keeps_watch() && self.waking == 0).then_some(self.heart.at);
         let turn = self.turn_until().or(sweep);
-        first(&[urgent, turn, self.next_resweep(), self.pulse_due(), release, beat])
+        first(&[urgent, turn, self.next_resweep(), self.pulse_due(), release, self.beat_due()])
+    }
+
+    /// When the lookout of a slack pool is watched next.
+    pub(super) fn beat_due(&self) -> Option<Nanos> {
+        (self.keeps_watch() && self.waking == 0).then_some(self.heart.at)
     }
 
     /// When idle tokens are looked at next.
