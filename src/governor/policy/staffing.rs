@@ -79,7 +79,6 @@ impl Policy {
             self.sweep.rotate = false;
             self.looks.probe_at = None;
             self.looks.at = None;
-            self.pressing = false;
             self.made_way = self.floor() > 0;
             // A pool that made way for a starving one looks after itself again before long.
             let next_look = self.roster.next_look().unwrap_or(Nanos::MAX);
