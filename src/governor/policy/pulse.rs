@@ -338,7 +338,7 @@ impl Policy {
     /// for this one too.
     pub(super) fn resume_silently(&mut self, out: &mut Orders) {
         let parked = self.roster.len();
-        if parked > 0 && self.growth.asked() == 0 {
+        if parked > 0 {
             self.resuming = true;
             out.take += (self.growth.reached() - 1).clamp(1, parked);
         }
