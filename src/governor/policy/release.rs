@@ -181,7 +181,7 @@ impl Release {
 
     /// Whether others are known to leave what goes back.
     pub(crate) fn is_unwanted(&self) -> bool {
-        self.unwanted > 0 && !self.taken
+        self.unwanted > 0
     }
 
     /// The same, time and again: patience can grow no longer.
