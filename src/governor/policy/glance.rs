@@ -70,7 +70,7 @@ impl Policy {
     /// So many workers have run since the last look, and so long the busiest but one.
     pub(super) fn glanced(&mut self, now: Nanos, active: usize, second: Nanos) {
         let seen = self.see();
-        if seen && self.pulse.several_work(second, probe_cost(self.workers)) {
+        if seen && self.pulse.since.several_work(second, probe_cost(self.workers)) {
             self.looks.certain_at = Some(now);
         }
         // The thread that built the pool is in no sample, and may be at work.

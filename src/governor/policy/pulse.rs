@@ -40,14 +40,8 @@ impl Felt {
 pub(super) struct Pulse {
     /// Some worker had run for more than a moment when they were last looked at.
     beats: bool,
-    /// They have been seen since the pool last ran on our account.
-    seen: bool,
-    /// None of them had run at some look since then, or no more than one.
-    settled: bool,
-    alone: bool,
-    /// What the busiest has run since then, all looks together, and the one after it.
-    searched: Nanos,
-    second: Nanos,
+    /// What has been seen since the pool last ran on our account.
+    pub(super) since: Since,
     /// When they were looked at, and when they are next.
     felt_at: Nanos,
     at: Nanos,
@@ -72,6 +66,19 @@ pub(super) struct Pulse {
     believed: bool,
 }
 
+/// What the looks since some probe or turn of ours have told.
+#[derive(Debug, Default)]
+pub(super) struct Since {
+    /// There has been one.
+    seen: bool,
+    /// None of the workers had run at some of them, or no more than one.
+    settled: bool,
+    alone: bool,
+    /// What the busiest has run, all looks together, and the one after it.
+    searched: Nanos,
+    second: Nanos,
+}
+
 /// Bounds of the longest pause, in units of the shortest. A worker that is woken beside the governor may be
 /// queued behind the one that woke it, for up to a tick: 100 bare joins of 0.2 ms of work on two cores took 1.4
 /// to 1.6 times as long as on stock rayon with 1 unit, 1.2 to 1.3 with 5, and no longer with 60. Tokens that
@@ -93,7 +100,7 @@ pub(crate) const STIR: Nanos = 10_000;
 /// probe.
 const USED: Nanos = 4;
 
-impl Pulse {
+impl Since {
     /// Whether it is certain that those run for jobs that have run since the last look, the busiest so long. Whoever
     /// runs on from a probe of ours may be on its way to sleep.
     fn is_certain(&mut self, active: usize, most: Nanos) -> bool {
@@ -155,11 +162,7 @@ impl Policy {
 
     /// Looks at the workers from now on, once those that ran on our account are asleep again.
     pub(super) fn rest(&mut self, now: Nanos) {
-        self.pulse.seen = false;
-        self.pulse.settled = false;
-        self.pulse.alone = false;
-        self.pulse.searched = 0;
-        self.pulse.second = 0;
+        self.pulse.since = Since::default();
         self.pulse.at = now + self.search_time();
     }
 
@@ -170,12 +173,12 @@ impl Policy {
 
     /// When the workers are to be seen for the first time since they ran on our account, if they have not been.
     pub(super) fn unseen_until(&self) -> Option<Nanos> {
-        (!self.pulse.seen).then_some(self.pulse.at)
+        (!self.pulse.since.seen).then_some(self.pulse.at)
     }
 
     /// Notes that they are seen, and says whether they have been before.
     pub(super) fn see(&mut self) -> bool {
-        std::mem::replace(&mut self.pulse.seen, true)
+        std::mem::replace(&mut self.pulse.since.seen, true)
     }
 
     /// When the pulse of a slack pool is felt next, if calls are not announced and it has anything to
@@ -238,8 +241,8 @@ impl Policy {
         if active > 0 && USED * idlest >= elapsed {
             self.pulse.used_at = now;
         }
-        let certain = self.pulse.is_certain(active, most);
-        let several = self.pulse.several_run(second) || !self.growth.is_still(now);
+        let certain = self.pulse.since.is_certain(active, most);
+        let several = self.pulse.since.several_run(second) || !self.growth.is_still(now);
         let wide = beats && several && active > 1 && 2 * active >= self.sample().count();
         if wide && certain {
             self.pulse.believed = false;
