@@ -52,7 +52,7 @@ impl Policy {
             return Verdict::Park;
         }
         self.looked = false;
-        if spare && self.growth.is_lulled() && judged != Judged::Active && !worked {
+        if spare && self.growth.is_lulled() {
             return self.leave_lull(now, worker, nested, out);
         }
         if sweeps {
