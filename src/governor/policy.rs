@@ -208,7 +208,7 @@ impl Policy {
         if self.ended {
             return Verdict::Stay;
         }
-        if self.funds > self.admitted && self.floor() > self.admitted {
+        if self.funds > self.admitted {
             self.admit(now);
             self.probe_first(now);
             return Verdict::Stay;
