@@ -214,7 +214,7 @@ impl Policy {
             return Verdict::Stay;
         }
         self.roster.park_cold(worker, self.epoch);
-        if self.called() {
+        if self.is_callable() {
             // It has not looked at its queues, where its part of a broadcast may lie already.
             self.epoch += 1;
             self.sweep.announced |= self.engaged > 0;
@@ -465,8 +465,7 @@ impl Policy {
 
     /// The least number of admitted workers at which nothing can be overlooked.
     fn floor(&self) -> usize {
-        let needed = self.anchored
-            || self.engaged > 0
+        let needed = self.is_callable()
             || self.sweep.in_turn.is_some()
             || self.waiting
             || self.departure.is_fresh()
@@ -476,8 +475,8 @@ impl Policy {
         usize::from(needed)
     }
 
-    /// Whether calls from outside are, or may be, under way.
-    fn called(&self) -> bool {
+    /// Whether calls from outside are, or may be, under way: it is told elsewhere [what shows of one](Self::is_called).
+    fn is_callable(&self) -> bool {
         self.anchored || self.engaged > 0
     }
 

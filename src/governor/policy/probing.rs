@@ -93,7 +93,7 @@ impl Policy {
         let (ran, still) = (judged, self.growth.is_still(now));
         let judged = match judged {
             // Whatever it did is over.
-            _ if !self.called() => Judged::Quiet,
+            _ if !self.is_callable() => Judged::Quiet,
             Judged::Slept if self.was_long_busy(now) => Judged::Active,
             // On a crowded machine anybody may come late, and for long nothing has come of it.
             Judged::Slept if still => Judged::Quiet,
@@ -131,7 +131,7 @@ impl Policy {
                 self.epoch += 1;
                 self.release.postpone(now + self.knobs.patience.0);
             }
-            Judged::Quiet if self.called() && !late => self.learn_tau(now),
+            Judged::Quiet if self.is_callable() && !late => self.learn_tau(now),
             Judged::Unknown | Judged::Quiet | Judged::Slept => {}
         }
         if worked || moved || !nested {

@@ -103,7 +103,7 @@ impl Policy {
     /// What becomes of tokens that have been idle for a while.
     fn give_way(&mut self, now: Nanos, market: Market, out: &mut Orders) {
         self.withdraw(now);
-        if self.called() && self.release.survey(now + self.window().max(self.knobs.canary)) {
+        if self.is_callable() && self.release.survey(now + self.window().max(self.knobs.canary)) {
             out.survey = true;
             if !self.is_silent() || self.is_called() {
                 return;
