@@ -5,7 +5,7 @@
 //! phase that is in vain, and tells nothing that the clocks do not.
 
 use super::judge::probe_cost;
-use super::{Nanos, Phase, Policy};
+use super::{Nanos, Phase, Policy, earliest};
 use crate::jobserver::Market;
 
 /// When it is looked whether a slack pool has become a saturated one.
@@ -36,7 +36,7 @@ impl Policy {
         let felt = self.pulse_due().is_some();
         if !felt && self.admitted > 1 && self.roster.len() > 0 && self.growth.asked() == 0 {
             let at = now + self.looks.pause;
-            self.looks.at = Some(self.looks.at.map_or(at, |earlier| earlier.min(at)));
+            self.looks.at = earliest([self.looks.at, Some(at)]);
             self.looks.pause = (self.looks.pause * 2).min(self.knobs.look.1);
         }
     }
@@ -64,7 +64,7 @@ impl Policy {
         let within = self.phase == Phase::Slack && self.engaged > 0 && !self.heart.blind;
         let at = self.looks.at.filter(|_| within)?;
         // What they run between two looks is to be told: the first one comes once they are asleep.
-        Some(self.unseen_until().map_or(at, |first| first.min(at)))
+        earliest([Some(at), self.unseen_until()])
     }
 
     /// So many workers have run since the last look, and so long the busiest but one.

@@ -1,6 +1,6 @@
 //! Probes: when they are posted, what it means that one lies untaken, and what that one is taken.
 
-use super::{Judged, LATE, Nanos, Orders, Phase, Policy, Sighting, Verdict};
+use super::{Judged, LATE, Nanos, Orders, Phase, Policy, Sighting, Verdict, earliest};
 use crate::jobserver::Market;
 
 impl Policy {
@@ -235,7 +235,7 @@ impl Policy {
     }
 
     pub(super) fn probe_by(&mut self, at: Nanos) {
-        self.looks.probe_at = Some(self.looks.probe_at.map_or(at, |earlier| earlier.min(at)));
+        self.looks.probe_at = earliest([self.looks.probe_at, Some(at)]);
     }
 
     pub(super) fn post(&mut self, now: Nanos, probes: usize, out: &mut Orders) {
