@@ -244,13 +244,13 @@ impl Policy {
             Phase::Dormant => {
                 self.pressing = true;
                 if self.funds == 0 {
-                    out.take += 1 + self.resume_at_once();
+                    out.take += 1 + self.resume_some(AT_ONCE);
                 }
             }
             // The call may need more workers than are admitted. Calls may come by the thousand a
             // second, so that not each of them is worth a probe.
             Phase::Slack if self.roster.len() > 0 => {
-                out.take += self.resume_at_once();
+                out.take += self.resume_some(AT_ONCE);
                 let (first, longest) = self.knobs.look;
                 let pause = match (self.growth.asked(), self.admitted) {
                     (0, _) => first,
@@ -265,12 +265,12 @@ impl Policy {
         }
     }
 
-    /// How many workers the call itself is to wake. The governor's thread wakes the others.
-    fn resume_at_once(&mut self) -> usize {
-        let at_once = self.resume.min(AT_ONCE).min(self.roster.len());
-        self.resume -= at_once;
-        self.resuming = at_once > 0;
-        at_once
+    /// For how many of those that were of use before, at `most`, funds are taken now.
+    fn resume_some(&mut self, most: usize) -> usize {
+        let some = self.resume.min(most).min(self.roster.len());
+        self.resume -= some;
+        self.resuming = some > 0;
+        some
     }
 
     /// A call or job from outside has ended.
@@ -325,9 +325,8 @@ impl Policy {
         }
         self.patrol(now);
         if self.resume > 0 && self.phase != Phase::Dormant {
-            let resumed = std::mem::take(&mut self.resume).min(self.roster.len());
-            self.resuming = resumed > 0;
-            out.take += resumed;
+            out.take += self.resume_some(usize::MAX);
+            self.resume = 0;
         }
         self.let_loose(now, out);
         self.tend_builder(now, out);
