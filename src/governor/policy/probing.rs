@@ -19,11 +19,11 @@ impl Policy {
             return self.linger(now, out);
         }
         self.departure.searched();
-        if !self.ended && self.strays(now, worker, nested, out) {
-            return Verdict::Park;
-        }
         if self.ended {
             return Verdict::Stay;
+        }
+        if self.strays(now, worker, nested, out) {
+            return Verdict::Park;
         }
         debug_assert!(self.admitted > 0, "nobody is admitted, and yet somebody took a probe");
         self.end_turn_of(now, worker);
@@ -58,11 +58,11 @@ impl Policy {
         if sweeps {
             return self.begin_sweep(now, worker, nested, out);
         }
-        // Parked, a nested worker would itself need somebody to look after it: it counts as waiting.
         let asked = self.release.pending() > 0 || overkept;
         let (without, within) = self.knobs.patience;
         let usual = if self.is_called() { within } else { without };
         let patience = if self.release.is_wanted() { usual.min(self.patience()) } else { usual };
+        // Parked, a nested worker would itself need somebody to look after it: it counts as waiting.
         let early = nested && now < self.slack_since + 4 * patience;
         let idle = judged == Judged::Quiet
             || (judged == Judged::Unknown && !worked && self.release.is_wanted());
