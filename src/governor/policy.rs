@@ -482,7 +482,7 @@ impl Policy {
     /// How long a probe must lie untaken.
     ///
     /// Much longer where the workers are most likely asleep, without a call under way, while their
-    /// tokens go back, or while a lookout is but checked on: on a crowded machine they are slow to
+    /// tokens go back, while a lookout is but checked on, or in a lull: on a crowded machine they are slow to
     /// wake, and a pool that took them for busy would fetch tokens for nothing.
     fn tau(&self) -> Nanos {
         let tau = self.maturity.tau();

@@ -23,7 +23,7 @@ pub(crate) enum Wake {
     Leave,
 }
 
-/// How busy a worker was since it was last seen in a probe.
+/// How busy a worker was since it was last seen: in a probe, in a survey, or when it was admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Judged {
     /// It ran for a good part of that time: a probe between two short jobs does not make it idle.
@@ -69,7 +69,7 @@ pub(crate) enum Ran {
 /// Whether a worker that should run does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stillness {
-    /// It has run since the last look.
+    /// It has run since the last look, or has had a core twice since the last probe was posted.
     Runs,
     /// It has not, for want of a core.
     Starves,

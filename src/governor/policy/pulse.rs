@@ -60,8 +60,8 @@ pub(super) struct Pulse {
     /// By then every worker had run for most of the time, or half of them at all though tokens have gone
     /// back.
     full: bool,
-    /// Nobody has run since a worker passed for one whose job waits.
-    doubtful: bool,
+    /// A worker passed for one whose job waits, and nobody has run since.
+    trusted: bool,
     /// Tokens were kept because half of the workers had run, which were not certainly in jobs since.
     believed: bool,
 }
@@ -157,7 +157,7 @@ impl Policy {
     /// may delay an idle worker of a guest, and no clock of the guest tells.
     pub(super) fn trusts_waits(&mut self) -> bool {
         let alone = self.is_silent() && !self.pulse.beats;
-        !(alone && std::mem::replace(&mut self.pulse.doubtful, true))
+        !(alone && std::mem::replace(&mut self.pulse.trusted, true))
     }
 
     /// Looks at the workers from now on, once those that ran on our account are asleep again.
@@ -232,7 +232,7 @@ impl Policy {
         let beats = most >= STIR;
         if beats {
             self.pulse.stirred_at = now;
-            self.pulse.doubtful = false;
+            self.pulse.trusted = false;
         }
         if std::mem::replace(&mut self.pulse.beats, beats) && !beats {
             self.release.seen_enough();
