@@ -90,18 +90,18 @@ impl Policy {
         // whoever was woken for it has parked on another.
         let telling = !self.release.asks_several();
         let slept = judged == Judged::Slept && self.is_silent() && self.sleeps_late(now);
-        let (ran, still) = (judged, self.growth.is_still(now));
+        // On a crowded machine anybody may come late, and in a lull nothing has come of it for long.
+        let (ran, believes) = (judged, !self.growth.is_still(now));
         let judged = match judged {
             // Whatever it did is over.
             _ if !self.is_callable() => Judged::Quiet,
             Judged::Slept if self.was_long_busy(now) => Judged::Active,
-            // On a crowded machine anybody may come late, and for long nothing has come of it.
-            Judged::Slept if still => Judged::Quiet,
-            Judged::Quiet | Judged::Unknown if still => judged,
             // In an idle pool whoever was woken in passing would pass for busy. So it would between the phases of
             // a call; that is no matter where nobody wants its token.
-            Judged::Slept if self.engaged > 0 && self.release.is_unwanted() => Judged::Active,
-            _ if telling && (late || slept) && self.trusts_waits() => Judged::Active,
+            Judged::Slept if believes && self.engaged > 0 && self.release.is_unwanted() => {
+                Judged::Active
+            }
+            _ if believes && telling && (late || slept) && self.trusts_waits() => Judged::Active,
             Judged::Slept => Judged::Quiet,
             judged => judged,
         };
@@ -147,8 +147,7 @@ impl Policy {
         }
         // In a loop of calls that nobody announces anybody has a moment for a probe between two of them.
         let between = self.is_silent() && judged == Judged::Active;
-        let on_trial = !moved && !worked && !between && self.growth.failed(now, self.admitted);
-        if on_trial {
+        if !moved && !worked && !between && self.growth.failed(now, self.admitted) {
             self.release.proved(false);
             self.tally.failed_trials += 1;
             self.failed_at = Some(now);
