@@ -254,7 +254,6 @@ impl Release {
         if let Some(lies) = &mut self.canary {
             *lies = true;
         }
-        self.round = 0;
         self.taken = false;
         self.not_before = at;
     }
