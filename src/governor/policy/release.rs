@@ -246,7 +246,7 @@ impl Release {
 
     /// Whether a worker that proves busy leaves the others to be asked.
     pub(crate) fn goes_on(&self) -> bool {
-        self.asks_several() && self.is_wanted() && self.gone
+        self.pending > 0 && self.gone && self.is_wanted()
     }
 
     /// Nobody took the last token that went back: keep the others until `at`.
