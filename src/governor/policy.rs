@@ -391,16 +391,15 @@ impl Policy {
                 // Somebody who was seen to block goes on as soon as it wakes.
                 let waits = (self.starves() && !self.pressing) || self.funds > 0;
                 let press = waits.then_some(self.press_at);
-                earlier(press, self.inspection())
+                earliest([press, self.inspection()])
             }
             Phase::Listening { since } => (self.waking == 0).then_some(since + self.tau()),
             Phase::Saturated { .. } if self.roster.len() == 0 => self.inspection(),
-            Phase::Saturated { .. } => earlier(self.growth.due(), self.inspection()),
+            Phase::Saturated { .. } => earliest([self.growth.due(), self.inspection()]),
             Phase::Slack if self.resume > 0 && self.roster.len() > 0 => Some(self.slack_since),
             Phase::Slack => self.slack_deadline(),
         };
-        let due = earlier(earlier(due, self.overdue()), self.lease.due());
-        earlier(due, self.departure.due())
+        earliest([due, self.overdue(), self.lease.due(), self.departure.due()])
     }
 
     /// Whether the only admitted worker is a lookout, whose activity the next tick wants to know.
@@ -552,6 +551,6 @@ impl Policy {
     }
 }
 
-fn earlier(one: Option<Nanos>, other: Option<Nanos>) -> Option<Nanos> {
-    one.into_iter().chain(other).min()
+fn earliest<const N: usize>(times: [Option<Nanos>; N]) -> Option<Nanos> {
+    times.into_iter().flatten().min()
 }

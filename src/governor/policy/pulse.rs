@@ -6,7 +6,7 @@
 
 use super::judge::probe_cost;
 use super::watch::SEARCH;
-use super::{Nanos, Orders, Phase, Policy, earlier};
+use super::{Nanos, Orders, Phase, Policy, earliest};
 use crate::jobserver::Market;
 
 /// What the workers of a pool have run since they were last looked at.
@@ -204,7 +204,7 @@ impl Policy {
     /// Whether the next tick wants to know first what the [sample](Self::sample) [has run](Self::felt)
     /// since it was last asked about.
     pub(crate) fn feels(&self, now: Nanos) -> bool {
-        earlier(self.pulse_due(), self.glance_due()).is_some_and(|at| at <= now)
+        earliest([self.pulse_due(), self.glance_due()]).is_some_and(|at| at <= now)
     }
 
     /// That is what they have run; `None`: this system does not tell.

@@ -1,7 +1,7 @@
 //! What a slack pool does in time: look after parked workers, give idle tokens back, keep watch.
 
 use super::absence::SPAN;
-use super::{Felt, Nanos, Orders, Phase, Policy, Ran, earlier};
+use super::{Felt, Nanos, Orders, Phase, Policy, Ran, earliest};
 use crate::jobserver::Market;
 
 /// A beat is so small a part of the time since the last activity. The rows of idle times show what a call
@@ -38,10 +38,8 @@ impl Heart {
 
 impl Policy {
     pub(super) fn slack_deadline(&self) -> Option<Nanos> {
-        let first = |times: &[Option<Nanos>]| times.iter().copied().flatten().min();
         let (look, patrol) = (self.roster.next_look(), self.rhythm.patrol());
-        let probe = earlier(self.looks.probe_at, self.bereft_until());
-        let urgent = first(&[look, probe, self.looks.at, self.glance_due(), patrol]);
+        let urgent = earliest([look, self.probe_due(), self.looks.at, self.glance_due(), patrol]);
         if patrol.is_some() {
             // Whatever else is due by then can wait for it.
             return urgent;
@@ -50,7 +48,12 @@ impl Policy {
         let gives = self.admitted > self.floor() && !self.is_followed();
         let release = gives.then(|| self.release_due());
         let turn = self.turn_until().or(sweep);
-        first(&[urgent, turn, self.next_resweep(), self.pulse_due(), release, self.beat_due()])
+        earliest([urgent, turn, self.next_resweep(), self.pulse_due(), release, self.beat_due()])
+    }
+
+    /// When a probe is due whatever the clocks tell.
+    fn probe_due(&self) -> Option<Nanos> {
+        earliest([self.looks.probe_at, self.bereft_until()])
     }
 
     /// When the lookout of a slack pool is watched next.
@@ -84,7 +87,7 @@ impl Policy {
         if market.rival_starving
             || self.sweep_is_due(now)
             || self.roster.next_look().is_some_and(|at| at <= now)
-            || earlier(self.looks.probe_at, self.bereft_until()).is_some_and(|at| at <= now)
+            || self.probe_due().is_some_and(|at| at <= now)
             || listens
         {
             self.look_soon(market);
