@@ -41,13 +41,11 @@ impl Presence {
 #[derive(Debug)]
 pub(crate) struct Absences {
     presence: Vec<Presence>,
-    /// How many are [unborn](Presence::Unborn).
+    /// How many are [unborn](Presence::Unborn), [awaited](Presence::is_awaited), [lent](Presence::Lent) and
+    /// [yielding](Presence::Yielding).
     unborn: usize,
-    /// How many are [awaited](Presence::is_awaited).
-    count: usize,
-    /// How many are [lent](Presence::Lent).
+    awaited: usize,
     lent: usize,
-    /// How many are [yielding](Presence::Yielding).
     yielding: usize,
     /// Those who may run without a fund: `Lent` or `Loose`.
     astray: BTreeSet<usize>,
@@ -68,7 +66,7 @@ impl Absences {
         Absences {
             presence: vec![Presence::Unborn; workers],
             unborn: workers,
-            count: 0,
+            awaited: 0,
             lent: 0,
             yielding: 0,
             astray: BTreeSet::new(),
@@ -94,7 +92,7 @@ impl Absences {
     }
 
     pub(super) fn any(&self) -> bool {
-        self.count > 0
+        self.awaited > 0
     }
 
     pub(super) fn any_lent(&self) -> bool {
@@ -122,14 +120,13 @@ impl Absences {
 
     pub(super) fn set(&mut self, worker: usize, presence: Presence) -> Presence {
         let before = std::mem::replace(&mut self.presence[worker], presence);
-        let weigh = |presence, of| usize::from(presence == of);
-        self.count =
-            self.count + usize::from(presence.is_awaited()) - usize::from(before.is_awaited());
-        self.unborn =
-            self.unborn + weigh(presence, Presence::Unborn) - weigh(before, Presence::Unborn);
-        self.lent = self.lent + weigh(presence, Presence::Lent) - weigh(before, Presence::Lent);
-        self.yielding =
-            self.yielding + weigh(presence, Presence::Yielding) - weigh(before, Presence::Yielding);
+        let count = |all: &mut usize, is: fn(Presence) -> bool| {
+            *all = *all + usize::from(is(presence)) - usize::from(is(before));
+        };
+        count(&mut self.unborn, |it| it == Presence::Unborn);
+        count(&mut self.awaited, Presence::is_awaited);
+        count(&mut self.lent, |it| it == Presence::Lent);
+        count(&mut self.yielding, |it| it == Presence::Yielding);
         if matches!(presence, Presence::Lent | Presence::Loose) {
             self.astray.insert(worker);
         } else {
