@@ -204,7 +204,7 @@ impl Policy {
         if !self.absences.join(worker) {
             return Verdict::Stay;
         }
-        self.roster.join(worker);
+        self.roster.step(worker);
         if self.ended {
             return Verdict::Stay;
         }
@@ -226,7 +226,7 @@ impl Policy {
     pub(crate) fn adopted(&mut self, now: Nanos, worker: usize) {
         self.adopted = true;
         self.absences.join(worker);
-        self.roster.join(worker);
+        self.roster.step(worker);
         self.admit(now);
         self.probe_first(now);
     }

@@ -62,12 +62,8 @@ impl Roster {
         }
     }
 
-    /// A worker has started; it is not parked.
-    pub(crate) fn join(&mut self, worker: usize) {
-        self.step(worker);
-    }
-
-    /// A worker joins those who are not parked, or leaves them, to block in the program.
+    /// A worker that has started, or goes on, joins those who are not parked; one of them leaves them, to block in the
+    /// program.
     pub(crate) fn step(&mut self, worker: usize) {
         if !self.outside.remove(&worker) {
             self.outside.insert(worker);

@@ -408,7 +408,7 @@ proptest! {
     #[test]
     fn the_roster_knows_who_is_parked(moves in moves(), workers in 1_usize..12) {
         let mut roster = Roster::new(workers, Knobs::default().recheck);
-        (0..workers).for_each(|worker| roster.join(worker));
+        (0..workers).for_each(|worker| roster.step(worker));
         let mut outside: Vec<_> = (0..workers).collect();
         let mut epoch = 1;
         for (step, next) in moves.into_iter().enumerate() {

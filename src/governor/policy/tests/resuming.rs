@@ -169,7 +169,7 @@ fn calls_in_a_loop_do_not_move_the_deadline() {
 #[test]
 fn whoever_worked_last_is_admitted_first_whoever_had_a_turn_since() {
     let mut roster = Roster::new(4, Knobs::default().recheck);
-    (0..4).for_each(|worker| roster.join(worker));
+    (0..4).for_each(|worker| roster.step(worker));
     (0..4).for_each(|worker| roster.park_cold(worker, 0));
     assert_eq!(roster.take_best(), Some(3), "nobody has worked yet");
     roster.park_cold(3, 1);
