@@ -189,7 +189,7 @@ impl Policy {
         match ran {
             Ran::Busy | Ran::Yes => {
                 // One that has not slept at a beat since it was last found so goes on with what it did.
-                let news = self.heart.quiet > 0;
+                let news = self.heart.quiet > 0 && self.lookout() != self.stranger();
                 if news {
                     self.touch(now);
                 } else if !self.growth.is_still(now) {
