@@ -415,12 +415,13 @@ impl<S: Spawn> ThreadPoolBuilder<S> {
     /// Where rayon's own `build` fails, if the governor's thread cannot be started, and in a child
     /// made by `fork` if the jobserver is its parent's.
     pub fn build(self) -> Result<ThreadPool, BuildError> {
+        let adopts = self.use_current_thread;
         let (builder, parts, spawn) = self.into_parts(false)?;
         let pool = Arc::new(parts.prepared(|| spawn.build(builder))?);
         let way_in = Arc::clone(&pool);
         let (governor, jobserver) =
             parts.complete(move |governor, errand| depth::post(Some(&way_in), governor, errand));
-        Ok(ThreadPool::new(pool, governor, jobserver))
+        Ok(ThreadPool::new(adopts, pool, governor, jobserver))
     }
 
     /// Builds the pool that rayon's own functions and iterators use.

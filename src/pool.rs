@@ -27,6 +27,8 @@ use crate::{Jobserver, Stats};
 /// # Ok::<(), rayon_jobserver::BuildError>(())
 /// ```
 pub struct ThreadPool {
+    /// The thread that built it is its first worker.
+    adopts: bool,
     pool: Arc<rayon_core::ThreadPool>,
     governor: Arc<Governor>,
     jobserver: Jobserver,
@@ -34,11 +36,12 @@ pub struct ThreadPool {
 
 impl ThreadPool {
     pub(crate) fn new(
+        adopts: bool,
         pool: Arc<rayon_core::ThreadPool>,
         governor: Arc<Governor>,
         jobserver: Jobserver,
     ) -> Self {
-        ThreadPool { pool, governor, jobserver }
+        ThreadPool { adopts, pool, governor, jobserver }
     }
 
     /// Tells the governor of a call, unless the caller is a worker of this pool already: what a
@@ -59,7 +62,10 @@ impl ThreadPool {
         // Lent before the governor looks for something to pay for the call, and had back after
         // the call is over.
         let loan = Loan::to(self.jobserver.ledger());
-        (self.enter(), loan)
+        let visit = self.enter();
+        // The thread that built the pool works on its own account, too, so that nothing else tells when it calls.
+        let builder = self.adopts && self.pool.current_thread_index() == Some(0);
+        (visit.or_else(|| builder.then(|| self.governor.enter())), loan)
     }
 
     /// What the pool has done so far.

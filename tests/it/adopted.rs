@@ -1,7 +1,7 @@
 //! Pools whose first worker is the thread that built them.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Barrier, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -183,5 +183,21 @@ fn a_dropped_pool_that_was_asked_for_a_token_holds_nothing() {
         assert!(gauge.most() <= 2, "{} at once on one token", gauge.most());
         is_free(&jobserver);
         eventually("the other threads end", || exits.load(Ordering::SeqCst) == 2);
+    });
+}
+
+/// It works on its own account besides, so that the pool would have to find out. Those that were of use before are called
+/// at once, as by a thread outside.
+#[test]
+fn a_call_of_the_thread_that_built_the_pool_is_announced() {
+    must_end("its calls", || {
+        let jobserver = Jobserver::new(3);
+        let (pool, exits) = adopt(4, &jobserver);
+        let all = Barrier::new(4);
+        pool.install(|| pool.scope(|scope| (0..4).for_each(|_| scope.spawn(|_| _ = all.wait()))));
+        eventually("it is idle", || pool.stats().admitted == 1);
+        assert_eq!(pool.install(|| pool.stats().admitted), 4);
+        drop(pool);
+        has_ended(4, &exits, &jobserver);
     });
 }
