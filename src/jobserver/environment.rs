@@ -16,6 +16,20 @@ pub(super) struct Mention {
     pub(super) meaning: Meaning,
 }
 
+impl Mention {
+    /// Whether the process was started with this, for all that is known: then what it names was inherited, too. What the
+    /// program has set itself it may have opened itself.
+    pub(super) fn was_inherited(&self) -> bool {
+        let all = if cfg!(target_os = "linux") {
+            std::fs::read("/proc/self/environ")
+        } else {
+            Ok(Vec::new())
+        };
+        let ours = [self.variable.as_bytes(), self.value.as_encoded_bytes()].join(&b'=');
+        all.is_ok_and(|all| all.split(|&byte| byte == 0).any(|variable| variable == ours))
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Meaning {
     /// Two inherited descriptors, to read from and to write to.

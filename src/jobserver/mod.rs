@@ -202,16 +202,15 @@ impl Jobserver {
     }
 
     fn connect(mention: Mention) -> Result<Option<Jobserver>, JobserverError> {
-        let Mention { variable, value, meaning } = mention;
-        let outcome = match meaning {
+        match mention.meaning {
             Meaning::Off => return Ok(None),
             Meaning::Alone => return Ok(Some(Self::new(0))),
-            other => open(other),
-        };
-        match outcome {
-            Ok(source) => Ok(Some(Self::over(source))),
-            Err(cause) => Err(JobserverError::environment(variable, value, cause)),
+            _ => {}
         }
+        let opened = open(&mention);
+        let Mention { variable, value, .. } = mention;
+        let source = opened.map_err(|cause| JobserverError::environment(variable, value, cause))?;
+        Ok(Some(Self::over(source)))
     }
 
     /// Waits for a token, for a thread outside any pool.
@@ -343,11 +342,13 @@ impl fmt::Debug for Jobserver {
 }
 
 #[cfg(unix)]
-fn open(meaning: Meaning) -> Result<Source, Cause> {
+fn open(mention: &environment::Mention) -> Result<Source, Cause> {
     use pipe::Pipe;
-    let pipe = match meaning {
-        Meaning::Descriptors(read, write) => Pipe::from_descriptors(read, write),
-        Meaning::Fifo(path) => Pipe::from_fifo(&path),
+    let pipe = match &mention.meaning {
+        &Meaning::Descriptors(read, write) => {
+            Pipe::from_descriptors(read, write, mention.was_inherited())
+        }
+        Meaning::Fifo(path) => Pipe::from_fifo(path),
         Meaning::Named(text) => {
             Err(Cause::Text(format!("expected `R,W` or `fifo:PATH`, found `{text}`")))
         }
@@ -357,7 +358,7 @@ fn open(meaning: Meaning) -> Result<Source, Cause> {
 }
 
 #[cfg(not(unix))]
-fn open(_meaning: Meaning) -> Result<Source, Cause> {
+fn open(_mention: &environment::Mention) -> Result<Source, Cause> {
     // SAFETY: off Unix a jobserver is a named object, and no descriptor number is trusted.
     let found = unsafe { jobserver::Client::from_env_ext(true) };
     found.client.map(Source::client).map_err(|error| Cause::Text(error.to_string()))

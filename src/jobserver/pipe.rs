@@ -53,10 +53,17 @@ enum Address {
 }
 
 impl Pipe {
-    /// Connects to the jobserver behind two inherited descriptors, and keeps them from children.
-    pub(super) fn from_descriptors(read: RawFd, write: RawFd) -> Result<Self, Cause> {
+    /// Connects to the jobserver behind two descriptors, which it must have `inherited` or not, and keeps them from
+    /// children.
+    pub(super) fn from_descriptors(
+        read: RawFd,
+        write: RawFd,
+        inherited: bool,
+    ) -> Result<Self, Cause> {
         opening::check_ends(read, write)?;
-        opening::check_inherited(read, write)?;
+        if inherited {
+            opening::check_inherited(read, write)?;
+        }
         let pipe = Self::over(read, write, Address::Inherited(read, write)).and_then(|pipe| {
             opening::keep_from_children(read, write)?;
             Ok(pipe)
@@ -274,7 +281,9 @@ mod tests {
     #[test]
     fn what_this_process_has_opened_itself_is_no_jobserver() {
         let (read, write) = io::pipe().expect("a pipe");
-        let connect = || Pipe::from_descriptors(read.as_raw_fd(), write.as_raw_fd());
+        let connect_to =
+            |inherited| Pipe::from_descriptors(read.as_raw_fd(), write.as_raw_fd(), inherited);
+        let connect = || connect_to(true);
         let error = connect().expect_err("std has it closed on exec");
         assert!(
             matches!(&error, Cause::Text(text) if text.contains("was not inherited")),
@@ -285,5 +294,7 @@ mod tests {
         }
         connect().expect("it may have been");
         connect().expect("it is closed on exec since, by the first connection");
+        let (read, write) = io::pipe().expect("a pipe");
+        Pipe::from_descriptors(read.as_raw_fd(), write.as_raw_fd(), false).expect("nobody says so");
     }
 }

@@ -253,10 +253,10 @@ fn flags_of(client: &jobserver::Client) -> Vec<OFlags> {
 /// Once children were passed whatever the program had opened under those numbers meanwhile.
 #[test]
 fn numbers_that_were_closed_in_this_process_are_not_passed_on() {
-    // As they are inherited.
-    let pipe = || rustix::pipe::pipe().expect("a pipe");
-    let ((read, write), (mut ours, theirs)) = (pipe(), (pipe().0, pipe()));
-    let connect = |read: &OwnedFd| Pipe::from_descriptors(read.as_raw_fd(), write.as_raw_fd());
+    let pipe = || io::pipe().expect("a pipe");
+    let ((read, write), (mut ours, theirs)) = (pipe(), (OwnedFd::from(pipe().0), pipe()));
+    let connect =
+        |read: &OwnedFd| Pipe::from_descriptors(read.as_raw_fd(), write.as_raw_fd(), false);
     rustix::io::dup2(&read, &mut ours).expect("a descriptor more");
     let connection = connect(&ours).expect("two ends of a pipe");
     let configured = |connection: &Pipe| connection.configure(&mut Command::new("true"), false);

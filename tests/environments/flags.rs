@@ -1,5 +1,6 @@
 //! What a connection leaves as it is, and the one thing it does not.
 
+use std::os::fd::AsRawFd;
 use std::sync::Barrier;
 
 use rayon_jobserver::{Jobserver, ThreadPoolBuilder};
@@ -57,4 +58,26 @@ fn descriptions_that_others_share_stay_as_they_are() {
         output(command);
         assert_eq!(stage.look(), before, "non-blocking {nonblocking:?}");
     }
+}
+
+/// make 4.3 names the descriptors that it has closed for a recipe without `+`, and these are the first numbers to be had.
+#[test]
+fn a_pipe_that_the_program_has_opened_under_the_same_numbers_is_no_jobserver() {
+    if !is_again() {
+        let mut command = again(
+            "flags::a_pipe_that_the_program_has_opened_under_the_same_numbers_is_no_jobserver",
+        );
+        command.env(MAKE, " -j4 --jobserver-auth=3,4");
+        output(command);
+        return;
+    }
+    let (read, write) = std::io::pipe().expect("a pipe");
+    assert_eq!((read.as_raw_fd(), write.as_raw_fd()), (3, 4), "they are not the first");
+    let error = Jobserver::from_env().expect_err("it is the program's").to_string();
+    assert!(error.contains("descriptor 3 was not inherited"), "{error}");
+    let auth = " -j4 --jobserver-auth=3,4 --";
+    // SAFETY: the other threads of this process wait for the test.
+    unsafe { std::env::set_var(MAKE, auth) };
+    let named = Jobserver::from_env().expect("the program says so").expect("it is there");
+    assert_eq!(named.available().expect("it is a pipe"), 0);
 }

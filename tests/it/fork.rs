@@ -49,12 +49,8 @@ fn is_refused(call: impl FnOnce()) {
 
 /// A pipe that has been made a jobserver with these bytes, and the connection to it.
 fn connect(tokens: &[u8]) -> (std::io::PipeReader, Jobserver) {
-    use std::os::fd::{AsFd, AsRawFd};
+    use std::os::fd::AsRawFd;
     let (read, mut write) = std::io::pipe().expect("a pipe");
-    for end in [read.as_fd(), write.as_fd()] {
-        // As they are inherited.
-        rustix::io::fcntl_setfd(end, rustix::io::FdFlags::empty()).expect("it is open");
-    }
     write.write_all(tokens).expect("there is room");
     let auth = format!("-j --jobserver-auth={},{}", read.as_raw_fd(), write.as_raw_fd());
     // SAFETY: the process of this test has one thread that looks at the environment, this one.
