@@ -415,8 +415,8 @@ impl<S: Spawn> ThreadPoolBuilder<S> {
     /// Where rayon's own `build` fails, if the governor's thread cannot be started, and in a child
     /// made by `fork` if the jobserver is its parent's.
     pub fn build(self) -> Result<ThreadPool, BuildError> {
-        let adopts = self.use_current_thread;
         let (builder, parts, spawn) = self.into_parts(false)?;
+        let adopts = parts.adopts;
         let pool = Arc::new(parts.prepared(|| spawn.build(builder))?);
         let way_in = Arc::clone(&pool);
         let (governor, jobserver) =

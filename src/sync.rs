@@ -29,8 +29,8 @@ impl<T> Mutex<T> {
 
     /// What [`lock`](Self::lock) does, unless others hold it for so long.
     ///
-    /// For the end of the process alone: std has no lock with a deadline to wait in, so it is looked at every
-    /// millisecond. Nothing is synchronised by that pause; who finds the lock free just comes later.
+    /// For locks that may never be released: at the end of the process, and in a forked child. std has no lock with a
+    /// deadline to wait in, so it is tried again and again.
     pub(crate) fn lock_within(&self, patience: Duration) -> Option<MutexGuard<'_, T>> {
         let until = Instant::now() + patience;
         loop {
@@ -38,7 +38,7 @@ impl<T> Mutex<T> {
                 Ok(guard) => return Some(guard),
                 Err(TryLockError::Poisoned(error)) => return Some(error.into_inner()),
                 Err(TryLockError::WouldBlock) if Instant::now() >= until => return None,
-                Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(1)),
+                Err(TryLockError::WouldBlock) => thread::yield_now(),
             }
         }
     }

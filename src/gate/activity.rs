@@ -212,15 +212,7 @@ pub(super) mod system {
 
         /// What the thread has run so far; `None` once it has ended.
         pub(super) fn read(&self) -> Option<Duration> {
-            let mut time = MaybeUninit::<libc::timespec>::uninit();
-            // SAFETY: the pointer is valid for writes; a stale clock is refused.
-            if unsafe { libc::clock_gettime(self.id, time.as_mut_ptr()) } != 0 {
-                return None;
-            }
-            // SAFETY: the call has succeeded, and fills in the whole structure.
-            let time = unsafe { time.assume_init() };
-            let seconds = u64::try_from(time.tv_sec).ok()?;
-            Some(Duration::new(seconds, u32::try_from(time.tv_nsec).ok()?))
+            read(self.id)
         }
 
         /// Whether the thread sleeps, be it for a lock, a file or a child, rather than runs or
@@ -237,8 +229,7 @@ pub(super) mod system {
             family::of(&self.folder)
         }
 
-        /// Whether the thread sleeps until another one of this process wakes it, and not for sure until something else
-        /// does; `None`: it does not sleep.
+        /// Whether the thread sleeps until another one of this process wakes it, or may; `None`: it does not sleep.
         pub(super) fn waits_for_lock(&self) -> Option<bool> {
             match self.place() {
                 Some(place) => Some(i64::try_from(place.call) == Ok(libc::SYS_futex)),
@@ -258,6 +249,19 @@ pub(super) mod system {
             let stack = u64::from_str_radix(stack, 16).ok()?;
             Some(Place { call, depth: self.base.wrapping_sub(stack) })
         }
+    }
+
+    /// What a thread or process has run, by its clock; `None` once it has ended.
+    pub(in crate::gate) fn read(clock: libc::clockid_t) -> Option<Duration> {
+        let mut time = MaybeUninit::<libc::timespec>::uninit();
+        // SAFETY: the pointer is valid for writes; a stale clock is refused.
+        if unsafe { libc::clock_gettime(clock, time.as_mut_ptr()) } != 0 {
+            return None;
+        }
+        // SAFETY: the call has succeeded, and fills in the whole structure.
+        let time = unsafe { time.assume_init() };
+        let seconds = u64::try_from(time.tv_sec).ok()?;
+        Some(Duration::new(seconds, u32::try_from(time.tv_nsec).ok()?))
     }
 
     /// The state of a process or thread, by the file where the kernel tells it; `None`: nobody is told.

@@ -56,11 +56,10 @@ pub(super) use system::of;
 #[cfg(target_os = "linux")]
 mod system {
     use std::fs;
-    use std::mem::MaybeUninit;
     use std::path::{Path, PathBuf};
 
     use super::{Kin, Nanos};
-    use crate::gate::activity::system::state;
+    use crate::gate::activity::system::{read, state};
 
     /// So many processes are looked at at most.
     const MOST: usize = 32;
@@ -95,15 +94,7 @@ mod system {
         if unsafe { libc::clock_getcpuclockid(process, &raw mut clock) } != 0 {
             return None;
         }
-        let mut time = MaybeUninit::<libc::timespec>::uninit();
-        // SAFETY: the pointer is valid for writes; a stale clock is refused.
-        if unsafe { libc::clock_gettime(clock, time.as_mut_ptr()) } != 0 {
-            return None;
-        }
-        // SAFETY: the call has succeeded, and fills in the whole structure.
-        let time = unsafe { time.assume_init() };
-        let seconds = Nanos::try_from(time.tv_sec).ok()?;
-        Some(seconds * 1_000_000_000 + Nanos::try_from(time.tv_nsec).ok()?)
+        Nanos::try_from(read(clock)?.as_nanos()).ok()
     }
 }
 

@@ -1,8 +1,10 @@
 //! One end of a jobserver's pipe, at which nobody waits.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+
+use rustix::io::retry_on_intr;
 
 /// One end of a pipe or fifo.
 #[derive(Debug)]
@@ -26,19 +28,19 @@ impl End {
     /// Reads one byte; `WouldBlock` means that none lies there.
     pub(super) fn read(&self) -> io::Result<u8> {
         let mut byte = [0];
-        let read = match self.shared {
-            true => uninterrupted(|| system::read(&self.file, &mut byte)),
-            false => uninterrupted(|| (&self.file).read(&mut byte)),
-        };
+        let read = retry_on_intr(|| match self.shared {
+            true => system::read(&self.file, &mut byte),
+            false => rustix::io::read(&self.file, &mut byte),
+        });
         if read? == 1 { Ok(byte[0]) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
     }
 
     /// Writes one byte; `WouldBlock` means that there is no room for it.
     pub(super) fn write(&self, byte: u8) -> io::Result<()> {
-        let written = match self.shared {
-            true => uninterrupted(|| system::write(&self.file, &[byte])),
-            false => uninterrupted(|| (&self.file).write(&[byte])),
-        };
+        let written = retry_on_intr(|| match self.shared {
+            true => system::write(&self.file, &[byte]),
+            false => rustix::io::write(&self.file, &[byte]),
+        });
         if written? == 1 { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
     }
 }
@@ -54,41 +56,31 @@ pub(super) fn can_decline() -> bool {
     system::can_decline()
 }
 
-/// Makes a call again for as long as a signal interrupts it.
-fn uninterrupted(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
-    loop {
-        match call() {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            outcome => return outcome,
-        }
-    }
-}
-
 #[cfg(target_os = "linux")]
 mod system {
     use std::fs::File;
     use std::io::{self, IoSlice, IoSliceMut};
 
-    use rustix::io::{Errno, ReadWriteFlags, preadv2, pwritev2};
+    use rustix::io::{Errno, ReadWriteFlags, Result, preadv2, pwritev2};
 
     /// From where the description stands, as it is with pipes anyway (preadv2(2)).
     const HERE: u64 = u64::MAX;
 
-    /// Whether pipes know calls that do not wait: since Linux 5.5 or so.
+    /// Older kernels refuse them for pipes.
     pub(super) fn can_decline() -> bool {
-        let tried = io::pipe().map(|(read, _write)| {
+        let tried = io::pipe().map(|(pipe, _write)| {
             let mut byte = [0];
-            preadv2(read, &mut [IoSliceMut::new(&mut byte)], HERE, ReadWriteFlags::NOWAIT)
+            preadv2(pipe, &mut [IoSliceMut::new(&mut byte)], HERE, ReadWriteFlags::NOWAIT)
         });
         matches!(tried, Ok(Err(Errno::AGAIN)))
     }
 
-    pub(super) fn read(file: &File, bytes: &mut [u8]) -> io::Result<usize> {
-        Ok(preadv2(file, &mut [IoSliceMut::new(bytes)], HERE, ReadWriteFlags::NOWAIT)?)
+    pub(super) fn read(file: &File, bytes: &mut [u8]) -> Result<usize> {
+        preadv2(file, &mut [IoSliceMut::new(bytes)], HERE, ReadWriteFlags::NOWAIT)
     }
 
-    pub(super) fn write(file: &File, bytes: &[u8]) -> io::Result<usize> {
-        Ok(pwritev2(file, &[IoSlice::new(bytes)], HERE, ReadWriteFlags::NOWAIT)?)
+    pub(super) fn write(file: &File, bytes: &[u8]) -> Result<usize> {
+        pwritev2(file, &[IoSlice::new(bytes)], HERE, ReadWriteFlags::NOWAIT)
     }
 }
 
@@ -96,17 +88,18 @@ mod system {
 #[cfg(not(target_os = "linux"))]
 mod system {
     use std::fs::File;
-    use std::io;
+
+    use rustix::io::{Errno, Result};
 
     pub(super) fn can_decline() -> bool {
         false
     }
 
-    pub(super) fn read(_: &File, _: &mut [u8]) -> io::Result<usize> {
-        Err(io::ErrorKind::Unsupported.into())
+    pub(super) fn read(_: &File, _: &mut [u8]) -> Result<usize> {
+        Err(Errno::NOSYS)
     }
 
-    pub(super) fn write(_: &File, _: &[u8]) -> io::Result<usize> {
-        Err(io::ErrorKind::Unsupported.into())
+    pub(super) fn write(_: &File, _: &[u8]) -> Result<usize> {
+        Err(Errno::NOSYS)
     }
 }

@@ -8,9 +8,12 @@ use super::home::{Home, unless_done};
 use super::ledger::Ledger;
 use crate::sync::Mutex;
 
-/// The ledgers whose tokens other processes wait for. A forked child has a list of its own, since another thread of
-/// its parent may have held that one's lock, which nobody releases in the child.
-static LEDGERS: [Mutex<Vec<Weak<Ledger>>>; 8] = [const { Mutex::new(Vec::new()) }; 8];
+/// Connections, and the processes that have made them.
+type Ledgers = Mutex<Vec<(u32, Weak<Ledger>)>>;
+
+/// The ledgers whose tokens other processes wait for, and the process they belong to. A forked child has a list of its
+/// own, since another thread of its parent may have held that one's lock, which nobody releases in the child.
+static LEDGERS: [Ledgers; 8] = [const { Mutex::new(Vec::new()) }; 8];
 
 /// How long the end of the process waits for other threads that are connecting or giving back.
 const LAST_PATIENCE: Duration = Duration::from_secs(1);
@@ -20,8 +23,8 @@ pub(super) fn give_back_at_exit(ledger: &Arc<Ledger>) {
     static REGISTERED: AtomicBool = AtomicBool::new(false);
     // Not without end: see `LEDGERS`, for the ninth of those that have forked each other.
     if let Some(mut ledgers) = Home::here().own(&LEDGERS).lock_within(LAST_PATIENCE) {
-        ledgers.retain(|ledger| ledger.strong_count() > 0);
-        ledgers.push(Arc::downgrade(ledger));
+        ledgers.retain(|(_, ledger)| ledger.strong_count() > 0);
+        ledgers.push((std::process::id(), Arc::downgrade(ledger)));
     }
     unless_done(&REGISTERED, register);
 }
@@ -52,11 +55,16 @@ pub(super) fn give_back_at_exit(ledger: &Arc<Ledger>) {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn give_back() {
+    // A child made by the bare system call, which is not counted as a fork, has a copy of the records, but the tokens
+    // are its parent's.
+    let me = std::process::id();
     // Not without end: whoever exits in a signal's handler while the thread it interrupts holds the lock
     // would wait for itself.
     let Some(ledgers) = Home::here().own(&LEDGERS).lock_within(LAST_PATIENCE) else { return };
-    for ledger in ledgers.iter().filter_map(Weak::upgrade) {
-        ledger.close_at_exit(LAST_PATIENCE);
+    for (_, ledger) in ledgers.iter().filter(|&&(owner, _)| owner == me) {
+        if let Some(ledger) = ledger.upgrade() {
+            ledger.close_at_exit(LAST_PATIENCE);
+        }
     }
 }
 

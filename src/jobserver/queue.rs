@@ -44,12 +44,6 @@ mod exclusive {
             Ok(Queue { epoll, closed: Mutex::new(false) })
         }
 
-        /// As if a thread were entering the pipe.
-        #[cfg(test)]
-        pub(super) fn hold(&self) -> crate::sync::MutexGuard<'_, bool> {
-            self.closed.lock()
-        }
-
         /// Blocks until a token may lie in `pipe`, for one thread at a time; for ever if the queue
         /// is closed meanwhile.
         pub(crate) fn wait(&self, pipe: impl AsFd + Copy) -> io::Result<()> {
@@ -81,6 +75,23 @@ mod exclusive {
             let _ = epoll::delete(&self.epoll, pipe);
         }
     }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        /// As by a signal whose handler exits, on the thread that is about to wait.
+        #[test]
+        fn the_end_of_the_process_waits_not_for_ever_for_whoever_enters() {
+            let (read, _write) = io::pipe().expect("a pipe");
+            let queue = Queue::new().expect("a descriptor is to be had");
+            let entering = queue.closed.lock();
+            queue.close(&read);
+            drop(entering);
+            queue.close(&read);
+            queue.wait(&read).expect_err("it is closed");
+        }
+    }
 }
 
 /// Among all who poll the pipe.
@@ -106,22 +117,5 @@ mod shared {
 
         /// Needs nothing: a token is announced to all who wait.
         pub(crate) fn close(&self, _pipe: impl AsFd + Copy) {}
-    }
-}
-
-#[cfg(all(test, target_os = "linux"))]
-mod tests {
-    use super::*;
-
-    /// As by a signal whose handler exits, on the thread that is about to wait.
-    #[test]
-    fn the_end_of_the_process_waits_not_for_ever_for_whoever_enters() {
-        let (read, _write) = io::pipe().expect("a pipe");
-        let queue = Queue::new().expect("a descriptor is to be had");
-        let entering = queue.hold();
-        queue.close(&read);
-        drop(entering);
-        queue.close(&read);
-        queue.wait(&read).expect_err("it is closed");
     }
 }

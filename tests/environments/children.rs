@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use rayon_jobserver::{Jobserver, ThreadPoolBuilder};
 
 use super::stage::{Stage, Thing};
-use super::{CARGO, MAKE, again, is_again, output, told};
+use super::{CARGO, MAKE, again, is_again, on_an_inherited_pipe, output, told};
 
 const CHILDREN: usize = 1_000;
 
@@ -71,13 +71,7 @@ fn spawn_on_a_pipe() {
 
 #[test]
 fn an_inherited_pipe_is_kept_from_children() {
-    let mut stage = Stage::new();
-    stage.put_at(3, &Thing::Reader(3));
-    stage.put_at(4, &Thing::Writer(3));
-    let mut command = again("children::spawn_on_a_pipe");
-    stage.enter(&mut command);
-    command.env(MAKE, " -j4 --jobserver-auth=3,4");
-    output(command);
+    on_an_inherited_pipe("children::spawn_on_a_pipe");
 }
 
 #[test]
@@ -146,11 +140,5 @@ fn configure_by_a_client() {
 
 #[test]
 fn children_have_what_they_are_told_of_by_a_client_beside_other_connections() {
-    let mut stage = Stage::new();
-    stage.put_at(3, &Thing::Reader(3));
-    stage.put_at(4, &Thing::Writer(3));
-    let mut command = again("children::configure_by_a_client");
-    command.env(MAKE, " -j4 --jobserver-auth=3,4");
-    stage.enter(&mut command);
-    output(command);
+    on_an_inherited_pipe("children::configure_by_a_client");
 }

@@ -93,6 +93,17 @@ fn output(command: Command) -> String {
     said
 }
 
+/// Runs a test of this program on a pipe of three tokens that it inherits, as make passes one on.
+fn on_an_inherited_pipe(test: &str) {
+    let mut stage = Stage::new();
+    stage.put_at(3, &Thing::Reader(3));
+    stage.put_at(4, &Thing::Writer(3));
+    let mut command = again(test);
+    command.env(MAKE, " -j4 --jobserver-auth=3,4");
+    stage.enter(&mut command);
+    output(command);
+}
+
 /// What [`tell`] told when it was run by this command.
 fn told(command: Command) -> String {
     let said = output(command);

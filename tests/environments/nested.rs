@@ -9,7 +9,7 @@ use rayon_jobserver::Jobserver;
 
 use super::stage::{Stage, Thing};
 use super::watchdog::output_of;
-use super::{CARGO, MAKE, MFLAGS, again, is_again, makes, output, told};
+use super::{CARGO, MAKE, MFLAGS, again, is_again, makes, on_an_inherited_pipe, output, told};
 
 /// Runs each make, with a recipe that must find so many tokens and give make nothing to complain
 /// about.
@@ -52,13 +52,7 @@ fn run_makes() {
 
 #[test]
 fn a_make_shares_an_inherited_pipe() {
-    let mut stage = Stage::new();
-    stage.put_at(3, &Thing::Reader(3));
-    stage.put_at(4, &Thing::Writer(3));
-    let mut command = again("nested::run_makes");
-    command.env(MAKE, " -j4 --jobserver-auth=3,4");
-    stage.enter(&mut command);
-    output(command);
+    on_an_inherited_pipe("nested::run_makes");
 }
 
 #[test]

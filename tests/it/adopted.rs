@@ -200,4 +200,11 @@ fn a_call_of_the_thread_that_built_the_pool_is_announced() {
         drop(pool);
         has_ended(4, &exits, &jobserver);
     });
+    must_end("those of the only worker", || {
+        let jobserver = Jobserver::new(3);
+        let (pool, exits) = adopt(1, &jobserver);
+        assert_eq!(pool.install(|| pool.stats().admitted), 1);
+        drop(pool);
+        has_ended(1, &exits, &jobserver);
+    });
 }

@@ -229,6 +229,31 @@ fn a_forked_child_may_have_a_jobserver_of_its_own() {
     });
 }
 
+/// One that nobody counts as a fork is told by its number all the same when it exits.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_child_made_by_the_bare_system_call_gives_nothing_back_either() {
+    let test = "fork::a_child_made_by_the_bare_system_call_gives_nothing_back_either";
+    in_own_process(test, &[], || {
+        let (read, jobserver) = connect(b"abc");
+        let tokens = [(); 3].map(|()| jobserver.acquire());
+        // SAFETY: the child, a copy as after `fork`, does no more than to exit.
+        let child = unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) };
+        if child == 0 {
+            // SAFETY: it sets a timer and nothing else. A child that hangs dies of it.
+            unsafe { libc::alarm(60) };
+            // SAFETY: exit handlers are what is tested.
+            unsafe { libc::exit(0) };
+        }
+        let mut status = 0;
+        // SAFETY: the child is ours, and `status` is there to be written.
+        let waited = unsafe { libc::waitpid(child as i32, &raw mut status, 0) };
+        assert_eq!((i64::from(waited), status), (child, 0));
+        assert_eq!(rustix::io::ioctl_fionread(&read).expect("a pipe"), 0, "they are the parent's");
+        drop(tokens);
+    });
+}
+
 /// Once they waited for a lock that another thread of the parent had held.
 #[test]
 fn a_child_forked_while_another_thread_connects_may_have_a_jobserver_of_its_own() {

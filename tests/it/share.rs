@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use rayon::prelude::*;
-use rayon_jobserver::{Jobserver, ThreadPool, ThreadPoolBuilder, yield_token};
+use rayon_jobserver::{Jobserver, ThreadPool, ThreadPoolBuilder, blocking, yield_token};
 
 use crate::support::{eventually, must_end, virtual_core};
 
@@ -167,6 +167,10 @@ fn jobs_that_yield_keep_the_tokens_of_a_pool_that_must_not_give_way() {
         yield_token();
         let clients = [(); 2].map(|()| jobserver::Client::new(3).expect("a pipe"));
         let (fair, unfair) = (busy_pool(&clients[0], true), busy_pool(&clients[1], false));
+        unfair.broadcast(|_| {
+            yield_token();
+            blocking(yield_token);
+        });
         let (jobs, over) = ([const { AtomicUsize::new(0) }; 2], AtomicBool::new(false));
         let job = |jobs: &AtomicUsize| {
             jobs.fetch_add(1, Ordering::Relaxed);

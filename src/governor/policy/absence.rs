@@ -255,6 +255,8 @@ impl Policy {
             }
             self.roster.step(worker);
             self.park(now, worker, nested || before == Presence::Unborn);
+            // What is kept for a thread that comes up is for one in its start handler, too.
+            self.admit_all_funded(now, out);
             if self.phase == Phase::Dormant {
                 self.call_lent(now, out);
                 self.end_if_over(out);

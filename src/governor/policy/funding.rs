@@ -93,7 +93,7 @@ impl Policy {
     }
 
     /// Admits as many workers as there are funds for, and says how many those are.
-    fn admit_all_funded(&mut self, now: Nanos, out: &mut Orders) -> usize {
+    pub(super) fn admit_all_funded(&mut self, now: Nanos, out: &mut Orders) -> usize {
         let before = self.admitted;
         while self.funds > self.admitted
             && let Some(worker) = self.roster.take_best()

@@ -188,7 +188,8 @@ impl Policy {
         self.heart.blind = ran == Ran::Unknown;
         match ran {
             Ran::Busy | Ran::Yes => {
-                // One that has not slept at a beat since it was last found so goes on with what it did.
+                // One that has not slept at a beat since it was last found so goes on with what it did; and the thread
+                // that built the pool works on its own account, and announces its calls.
                 let news = self.heart.quiet > 0 && self.lookout() != self.stranger();
                 if news {
                     self.touch(now);

@@ -34,6 +34,22 @@ fn a_fund_that_is_kept_for_a_thread_goes_to_a_rival_that_starves() {
     assert_eq!(started(&mut story, 0), Verdict::Park);
 }
 
+/// Else it would be kept for ever, should nobody else come up.
+#[test]
+fn a_fund_that_is_kept_for_a_thread_is_had_in_its_start_handler() {
+    let mut story = unborn(2, 1);
+    story.enter();
+    assert_eq!(started(&mut story, 0), Verdict::Stay);
+    story.until_posted();
+    story.tell(|policy, now, out| policy.blocked(now, 0, out));
+    assert_eq!((story.policy.admitted(), story.funds), (0, 1), "nobody else is up");
+    story.enter();
+    assert_eq!(story.policy.funds(), 1, "for the other one, for which 0 may wait");
+    let (verdict, orders) = story.taken(DRY, 1, true);
+    assert_eq!((verdict, woken(&orders)), (Verdict::Park, vec![(1, Wake::Work)]));
+    assert_eq!((story.policy.admitted(), story.policy.funds()), (1, 1));
+}
+
 /// Once the fund of the one that was admitted went back for it, and both ran on.
 #[test]
 fn a_worker_that_takes_a_probe_in_its_start_handler_parks_as_one_that_has_no_fund() {
