@@ -126,7 +126,9 @@ impl Policy {
         } else if market.contended() && !self.keeps_all(now) {
             self.release.next_round(self.is_called(), spare, self.funds);
         } else {
-            self.release.postpone((now + self.knobs.patience.0).min(until));
+            // Where the clocks are looked at anyway the governor does not wake for this alone.
+            let again = self.pulse_due().unwrap_or(now + self.knobs.patience.0);
+            self.release.postpone(again.min(until));
             return;
         }
         self.post(now, self.release.burst(self.is_called(), 0), out);

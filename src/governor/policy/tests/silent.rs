@@ -61,6 +61,24 @@ fn tokens_are_kept_in_a_serial_phase_and_go_back_soon_after_the_call() {
 }
 
 #[test]
+fn whether_kept_tokens_are_wanted_is_seen_when_the_clocks_are_looked_at() {
+    let mut story = serial();
+    let (begin, hold) = (story.now, Knobs::default().hold);
+    let (mut rounds, mut looks) = (0, 0);
+    while story.now < begin + hold / 2 {
+        story.now = story.policy.deadline().expect("tokens are idle").max(story.now);
+        let now = story.now;
+        rounds += 1;
+        if story.policy.feels(now) {
+            looks += 1;
+            story.policy.felt(now, Some(felt(0)));
+        }
+        assert_eq!(story.after(0, PLENTY).give, 0, "nobody wants them");
+    }
+    assert!(looks > 20 && rounds <= looks + 3, "{rounds} rounds, {looks} looks");
+}
+
+#[test]
 fn a_call_that_half_of_the_workers_run_in_keeps_all_tokens_once_nobody_has_wanted_any() {
     let (without, _) = Knobs::default().patience;
     let hold = Knobs::default().hold;
