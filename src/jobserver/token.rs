@@ -30,6 +30,7 @@ thread_local! {
 /// drop(for_a_child);
 /// assert_eq!(jobserver.held(), 0);
 /// ```
+#[must_use = "a token that is dropped at once pays for nothing"]
 pub struct Token {
     #[expect(dead_code, reason = "held for its Drop")]
     held: Arc<Held>,
