@@ -463,7 +463,7 @@ impl Parts {
             self.governor.anchor();
         }
         let mut unbuilt = Unbuilt(Some(&self.governor));
-        let built = build()?;
+        let built = build().map_err(BuildError::rayon)?;
         unbuilt.0 = None;
         Ok(built)
     }

@@ -29,18 +29,16 @@ enum Kind {
 }
 
 impl BuildError {
+    pub(crate) fn rayon(source: rayon_core::ThreadPoolBuildError) -> Self {
+        BuildError { kind: Kind::Rayon(source) }
+    }
+
     pub(crate) fn thread(source: io::Error) -> Self {
         BuildError { kind: Kind::Thread(source) }
     }
 
     pub(crate) fn jobserver(source: JobserverError) -> Self {
         BuildError { kind: Kind::Jobserver(source) }
-    }
-}
-
-impl From<rayon_core::ThreadPoolBuildError> for BuildError {
-    fn from(source: rayon_core::ThreadPoolBuildError) -> Self {
-        BuildError { kind: Kind::Rayon(source) }
     }
 }
 
