@@ -17,8 +17,8 @@ thread_local! {
 
 /// A token held by a thread outside any pool; dropping it gives it back.
 ///
-/// It stays with the thread that acquired it. Of several that thread gives up the one it acquired first
-/// while it is in [`blocking`](crate::blocking()): that is what it runs on, and the others pay for
+/// It stays with the thread that acquired it. A thread that has several gives up the one it acquired
+/// first while it is in [`blocking`](crate::blocking()): it runs on that one, and the others pay for
 /// something else, such as its child processes.
 ///
 /// ```
@@ -29,6 +29,13 @@ thread_local! {
 /// assert_eq!(jobserver.held(), 1);
 /// drop(for_a_child);
 /// assert_eq!(jobserver.held(), 0);
+/// ```
+///
+/// It cannot be sent to another thread:
+///
+/// ```compile_fail,E0277
+/// let token = rayon_jobserver::Jobserver::new(2).acquire();
+/// std::thread::spawn(move || drop(token));
 /// ```
 #[must_use = "a token that is dropped at once pays for nothing"]
 pub struct Token {

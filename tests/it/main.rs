@@ -21,3 +21,4 @@ mod share;
 #[cfg(all(target_os = "linux", feature = "signals"))]
 mod signals;
 mod support;
+mod traits;
