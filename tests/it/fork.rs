@@ -9,7 +9,7 @@ use std::thread;
 use rayon_jobserver::{Jobserver, ThreadPool, ThreadPoolBuilder, session};
 
 use crate::process::in_own_process;
-use crate::support::must_end;
+use crate::support::{must_end, panic_of};
 
 /// How many children are made where one in a hundred hung.
 const FORKS: usize = 500;
@@ -38,12 +38,9 @@ fn in_child(body: impl FnOnce()) -> bool {
     }
 }
 
-/// Whether `call` panics as it should.
+/// Fails unless `call` panics as it should.
 fn is_refused(call: impl FnOnce()) {
-    let panic = panic::catch_unwind(AssertUnwindSafe(call)).expect_err("it must panic");
-    let message = panic.downcast_ref::<String>().cloned();
-    let message = message.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
-    let message = message.expect("a message");
+    let message = panic_of(call);
     assert!(message.contains("after `fork` without `exec`"), "{message}");
 }
 

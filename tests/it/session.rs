@@ -8,14 +8,7 @@ use std::thread;
 use rayon_jobserver::{Jobserver, ThreadPool, ThreadPoolBuilder, session};
 
 use crate::process::in_own_process;
-use crate::support::{Gauge, eventually, must_end};
-
-/// What a call panicked with.
-fn panic_of(call: impl FnOnce()) -> String {
-    let panic = panic::catch_unwind(AssertUnwindSafe(call)).expect_err("it must panic");
-    let owned = panic.downcast_ref::<String>().cloned();
-    owned.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string)).expect("a message")
-}
+use crate::support::{Gauge, eventually, must_end, panic_of};
 
 fn silently(warning: &str) {
     panic!("unexpected warning: {warning}");

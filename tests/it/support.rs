@@ -1,5 +1,7 @@
 //! What the tests have in common.
 
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -51,6 +53,17 @@ impl Gauge {
 /// A leaf that waits in place of a core this machine lacks.
 pub(crate) fn virtual_core(time: Duration) {
     thread::sleep(time); // a leaf, not a wait for anything
+}
+
+/// The message of a panic; empty if its payload is none.
+pub(crate) fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
+}
+
+/// The message that `call` panics with, as it must.
+pub(crate) fn panic_of(call: impl FnOnce()) -> String {
+    message(&*catch_unwind(AssertUnwindSafe(call)).expect_err("it must panic"))
 }
 
 /// Waits until `condition` holds, and fails if it never does.

@@ -9,9 +9,9 @@ use std::thread;
 
 use rayon_jobserver::{Jobserver, ThreadPoolBuilder};
 
-use super::{both, said};
+use super::both;
 use crate::process::{in_own_process, parallelism};
-use crate::support::must_end;
+use crate::support::{message, must_end};
 
 #[test]
 fn num_threads_is_what_was_asked_for() {
@@ -221,7 +221,7 @@ fn a_panic_within_a_scoped_pool_ends_its_threads() {
                 pool.install(|| panic!("in the scope"));
             })
         }));
-        (outcome.map(drop).map_err(|panic| said(&*panic)), ended.load(Ordering::SeqCst))
+        (outcome.map(drop).map_err(|panic| message(&*panic)), ended.load(Ordering::SeqCst))
     });
     assert_eq!(panic, (Err("in the scope".to_owned()), 3));
 }

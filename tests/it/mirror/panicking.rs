@@ -9,9 +9,9 @@ use std::thread;
 use rayon::prelude::*;
 use rayon_jobserver::Jobserver;
 
-use super::{both, said};
+use super::both;
 use crate::process::{alone, is_alone};
-use crate::support::must_end;
+use crate::support::{message, must_end};
 
 /// A payload that is no string, to be passed on as it is.
 #[derive(Debug, PartialEq)]
@@ -64,7 +64,7 @@ fn panics_of_jobs_and_handlers_go_to_the_panic_handler() {
         let (send, receive) = channel();
         let built = builder()
             .num_threads(3)
-            .panic_handler(move |panic| send.send(said(&*panic)).unwrap())
+            .panic_handler(move |panic| send.send(message(&*panic)).unwrap())
             .start_handler(|index| panic!("start {index}"))
             .exit_handler(|index| panic!("exit {index}"))
             .build();
