@@ -16,28 +16,17 @@ mod process;
 mod support;
 
 use process::in_own_process;
-use support::{Gauge, eventually, must_end, virtual_core};
+use support::{Gauge, eventually, must_end, tree, virtual_core};
 
 const WORKERS: usize = 16;
 const LEAF: Duration = Duration::from_micros(200);
-
-fn tree(gauge: &Gauge, depth: u32) -> usize {
-    if depth == 0 {
-        return gauge.leaf(|| {
-            virtual_core(LEAF);
-            1
-        });
-    }
-    let (left, right) = rayon::join(|| tree(gauge, depth - 1), || tree(gauge, depth - 1));
-    left + right
-}
 
 /// Every bare call, from a thread outside the pool.
 fn calls(gauge: &Arc<Gauge>) {
     let leaf = || gauge.leaf(|| virtual_core(LEAF));
     let sum: usize = (0..64).into_par_iter().with_max_len(1).map(|n| (leaf(), n).1).sum();
     assert_eq!(sum, 2016);
-    assert_eq!(tree(gauge, 5), 32);
+    assert_eq!(tree(gauge, LEAF, 5), 32);
     rayon::scope(|scope| (0..20).for_each(|_| scope.spawn(|_| leaf())));
     rayon::scope_fifo(|scope| (0..20).for_each(|_| scope.spawn_fifo(|_| leaf())));
     rayon::in_place_scope(|scope| (0..20).for_each(|_| scope.spawn(|_| leaf())));

@@ -5,30 +5,19 @@ use std::time::Duration;
 
 use rayon::prelude::*;
 
-use crate::support::{Gauge, eventually, must_end, pool, virtual_core};
+use crate::support::{Gauge, eventually, must_end, pool, tree, virtual_core};
 
 const LEAF: Duration = Duration::from_micros(300);
 
-fn tree(gauge: &Gauge, depth: u32) -> usize {
-    if depth == 0 {
-        return gauge.leaf(|| {
-            virtual_core(LEAF);
-            1
-        });
-    }
-    let (left, right) = rayon::join(|| tree(gauge, depth - 1), || tree(gauge, depth - 1));
-    left + right
-}
-
 /// Every way to use a pool, with as many jobs at once as it admits.
-pub(crate) fn exercise(workers: usize, tokens: usize) {
+fn exercise(workers: usize, tokens: usize) {
     let gauge = Arc::new(Gauge::default());
     let pool = pool(workers, tokens);
     let (pool, gauge_ref) = (&pool, &*gauge);
     let wide = (workers.min(tokens + 1) * 3).max(8);
     let leaf = || gauge_ref.leaf(|| virtual_core(LEAF));
 
-    assert_eq!(pool.install(|| tree(gauge_ref, 5)), 32);
+    assert_eq!(pool.install(|| tree(gauge_ref, LEAF, 5)), 32);
     pool.scope(|scope| (0..wide).for_each(|_| scope.spawn(|_| leaf())));
     pool.scope_fifo(|scope| (0..wide).for_each(|_| scope.spawn_fifo(|_| leaf())));
     pool.in_place_scope(|scope| (0..wide).for_each(|_| scope.spawn(|_| leaf())));

@@ -55,6 +55,19 @@ pub(crate) fn virtual_core(time: Duration) {
     thread::sleep(time); // a leaf, not a wait for anything
 }
 
+/// Joins within joins, `depth` deep, with a leaf at each end; returns how many leaves that were.
+pub(crate) fn tree(gauge: &Gauge, leaf: Duration, depth: u32) -> usize {
+    if depth == 0 {
+        return gauge.leaf(|| {
+            virtual_core(leaf);
+            1
+        });
+    }
+    let half = || tree(gauge, leaf, depth - 1);
+    let (left, right) = rayon::join(half, half);
+    left + right
+}
+
 /// The message of a panic; empty if its payload is none.
 pub(crate) fn message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
