@@ -39,6 +39,12 @@ struct State {
 }
 
 impl State {
+    /// What the thread has used of a core by now; `None`: the system does not tell.
+    fn usage(&self, at: Nanos) -> Option<Usage> {
+        let cpu = self.clock.as_ref()?.read()?.as_nanos();
+        Some(Usage { at, cpu: Nanos::try_from(cpu).ok()?, sleeps: None })
+    }
+
     /// How long the worker has waited for a core since this was last asked, having waited so long in all.
     fn waited_since(&mut self, waited: Duration) -> Option<Nanos> {
         let before = self.waited.replace(waited)?;
@@ -163,13 +169,6 @@ impl Seat {
             Doings::Unknown => Stillness::Sleeps,
             Doings::Rests => Stillness::Blocked,
         }
-    }
-}
-
-impl State {
-    fn usage(&self, at: Nanos) -> Option<Usage> {
-        let cpu = self.clock.as_ref()?.read()?.as_nanos();
-        Some(Usage { at, cpu: Nanos::try_from(cpu).ok()?, sleeps: None })
     }
 }
 
