@@ -11,7 +11,7 @@ pub(crate) struct Options {
     /// Every row, with too few rounds to tell much: does it all run?
     pub(crate) quick: bool,
     /// The folder that gets the raw results; without one they are only printed.
-    pub(crate) record: Option<PathBuf>,
+    record: Option<PathBuf>,
     /// Only rows whose name contains one of these; none is all of them.
     filters: Vec<String>,
 }
