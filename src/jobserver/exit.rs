@@ -11,18 +11,23 @@ use crate::sync::Mutex;
 /// Connections, and the processes that have made them.
 type Ledgers = Mutex<Vec<(u32, Weak<Ledger>)>>;
 
-/// The ledgers whose tokens other processes wait for, and the process they belong to. A forked child has a list of its
-/// own, since another thread of its parent may have held that one's lock, which nobody releases in the child.
+/// Each process has one of these lists, for its connections. A forked child has another one than its parent, whose lock may
+/// have been held by a thread that the child does not have.
 static LEDGERS: [Ledgers; 8] = [const { Mutex::new(Vec::new()) }; 8];
 
-/// How long the end of the process waits for other threads that are connecting or giving back.
-const LAST_PATIENCE: Duration = Duration::from_secs(1);
+/// How long the end of the process waits for other threads that are connecting or giving back. Longer than
+/// [`PIPE_PATIENCE`], which whoever gives back may have to wait for with the lock held.
+const LEDGER_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long the end of the process waits for room in a pipe, or for a lock that is only held for a moment. A pipe has
+/// room for all its tokens, so only stray bytes of somebody else's can fill it.
+pub(super) const PIPE_PATIENCE: Duration = Duration::from_millis(100);
 
 /// Makes a ledger give its tokens back when `main` returns or `exit` is called.
 pub(super) fn give_back_at_exit(ledger: &Arc<Ledger>) {
     static REGISTERED: AtomicBool = AtomicBool::new(false);
     // Not without end: see `LEDGERS`, for the ninth of those that have forked each other.
-    if let Some(mut ledgers) = Home::here().own(&LEDGERS).lock_within(LAST_PATIENCE) {
+    if let Some(mut ledgers) = Home::here().pick(&LEDGERS).lock_within(LEDGER_PATIENCE) {
         ledgers.retain(|(_, ledger)| ledger.strong_count() > 0);
         ledgers.push((std::process::id(), Arc::downgrade(ledger)));
     }
@@ -60,10 +65,10 @@ pub fn give_back() {
     let me = std::process::id();
     // Not without end: whoever exits in a signal's handler while the thread it interrupts holds the lock
     // would wait for itself.
-    let Some(ledgers) = Home::here().own(&LEDGERS).lock_within(LAST_PATIENCE) else { return };
+    let Some(ledgers) = Home::here().pick(&LEDGERS).lock_within(LEDGER_PATIENCE) else { return };
     for (_, ledger) in ledgers.iter().filter(|&&(owner, _)| owner == me) {
         if let Some(ledger) = ledger.upgrade() {
-            ledger.close_at_exit(LAST_PATIENCE);
+            ledger.close_at_exit(LEDGER_PATIENCE);
         }
     }
 }

@@ -24,8 +24,9 @@ impl Home {
         Home(FORKS.load(Ordering::Relaxed))
     }
 
-    /// One of `things` that no process uses which this one was forked from, but for distant ancestors.
-    pub(super) fn own<T>(self, things: &[T]) -> &T {
+    /// The one of `things` that is this process's: none of its forebears has the same, unless there are more of them
+    /// than things.
+    pub(super) fn pick<T>(self, things: &[T]) -> &T {
         &things[self.0 as usize % things.len()]
     }
 

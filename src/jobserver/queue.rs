@@ -21,15 +21,12 @@ fn uninterrupted<T>(mut call: impl FnMut() -> rustix::io::Result<T>) -> io::Resu
 #[cfg(target_os = "linux")]
 mod exclusive {
     use std::os::fd::OwnedFd;
-    use std::time::Duration;
 
     use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 
+    use super::super::exit::PIPE_PATIENCE;
     use super::{AsFd, io, uninterrupted};
     use crate::sync::Mutex;
-
-    /// How long the end of the process waits for whoever enters the pipe, which takes next to no time.
-    const LAST_PATIENCE: Duration = Duration::from_millis(100);
 
     #[derive(Debug)]
     pub(crate) struct Queue {
@@ -68,7 +65,7 @@ mod exclusive {
         /// waited for.
         pub(crate) fn close(&self, pipe: impl AsFd + Copy) {
             // Not without end: whoever is about to wait may have been interrupted by a signal whose handler exits.
-            if let Some(mut closed) = self.closed.lock_within(LAST_PATIENCE) {
+            if let Some(mut closed) = self.closed.lock_within(PIPE_PATIENCE) {
                 *closed = true;
             }
             // Fails if nobody waits.

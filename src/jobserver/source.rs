@@ -3,11 +3,11 @@
 use std::io;
 use std::process::Command;
 use std::sync::OnceLock;
-use std::time::Duration;
 
 use jobserver::{Acquired, Client};
 
 use super::environment::{self, Meaning};
+use super::exit::PIPE_PATIENCE;
 #[cfg(unix)]
 use super::pipe::Pipe;
 use crate::sync::{Mutex, MutexGuard};
@@ -62,10 +62,6 @@ pub(crate) struct Local {
     #[cfg(not(unix))]
     proxies: Mutex<Vec<Acquired>>,
 }
-
-/// How long the end of the process waits for room in a pipe, and for a lock. A pipe holds as many tokens as there were
-/// at its beginning, so only a stray byte of somebody else's can leave no room.
-const LAST_PATIENCE: Duration = Duration::from_millis(100);
 
 /// What stands for a token that was never read from anywhere.
 const LOCAL_BYTE: u8 = b'+';
@@ -200,7 +196,7 @@ impl Source {
             Source::Local(local) => local.shared.get().map_or(Ok(true), |it| it.has_room_soon()),
             #[cfg(unix)]
             Source::Pipe(pipe) | Source::Client(Host { pipe: Some(pipe), .. }) => {
-                pipe.wait_for_room(Some(LAST_PATIENCE))
+                pipe.wait_for_room(Some(PIPE_PATIENCE))
             }
             Source::Client(_) => Ok(true),
         }
@@ -271,7 +267,7 @@ impl Local {
     /// The same while the process ends, perhaps in a signal's handler, by which whoever has the lock was interrupted:
     /// then the tokens lie in the pipe already, or nobody else could want them.
     fn put_at_last(&self, token: RawToken) -> io::Result<()> {
-        match (self.free.lock_within(LAST_PATIENCE), self.shared.get()) {
+        match (self.free.lock_within(PIPE_PATIENCE), self.shared.get()) {
             (Some(free), _) => self.put(free, token),
             (None, Some(shared)) => shared.put(token),
             (None, None) => Ok(()),
