@@ -31,23 +31,23 @@ pub(crate) fn settle(governor: &Arc<Governor>, worker: usize) {
 
 /// Runs `op`, which waits for something other than a job, while another worker uses this one's token.
 ///
-/// Not for child processes that compute: a compiler or the like runs on the token of the worker that waits for it, and
-/// would run on none.
+/// Do not use it to wait for child processes that compute: a compiler runs on the token of the worker that
+/// waits for it, and would run on none.
 ///
 /// On a worker of one of this crate's pools, what funds it (a token or the own slot) goes to a
-/// parked worker that may have something to do, else back. Afterwards the worker is funded again
-/// before any idle one is; until then the call does not return.
+/// parked worker that may have something to do, or else back. Afterwards the worker is funded again
+/// before any idle one; until then the call does not return.
 ///
-/// On a thread that is no worker it gives up, until `op` has ended, what that thread runs on: what it has
+/// A thread that is no worker gives up, until `op` has ended, what it runs on: what it has
 /// [acquired](crate::session::acquire_thread) in a session, or else the [`Token`](crate::Token) that it acquired
-/// first; it keeps other tokens. The thread of
+/// first. It keeps other tokens. The thread of
 /// [`use_current_thread`](crate::ThreadPoolBuilder::use_current_thread) does the same, and keeps what its pool gave it
 /// as a worker. In start and exit handlers, within another `blocking`, and in a child made by `fork`, `op` runs and
 /// nothing else happens.
 ///
-/// `op` should run no jobs, since nothing pays for them, and it should not return with a lock held
-/// that other jobs wait for. If it does, they are seen to block (on Linux, after
-/// [`detect_blocking`](crate::ThreadPoolBuilder::detect_blocking)) or this worker goes on unfunded
+/// `op` should not run jobs, since nothing pays for them, nor return with a lock held that other jobs wait
+/// for. If it does return with one, those jobs are seen to block (on Linux, after
+/// [`detect_blocking`](crate::ThreadPoolBuilder::detect_blocking)), or this worker goes on unfunded
 /// after 100 ms: slow, but no deadlock. A pool that is dropped meanwhile ends after `op` has.
 ///
 /// ```
@@ -63,7 +63,7 @@ pub(crate) fn settle(governor: &Arc<Governor>, worker: usize) {
 ///
 /// # Panics
 ///
-/// If `op` panics, with the same payload, when the worker is funded again.
+/// If `op` panics, with the same payload, once the worker is funded again.
 pub fn blocking<OP, R>(op: OP) -> R
 where
     OP: FnOnce() -> R,

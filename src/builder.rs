@@ -224,14 +224,14 @@ impl<S> ThreadPoolBuilder<S> {
     /// default. Less than 1 ms counts as 1 ms.
     ///
     /// What funds such a worker is lent to a parked one, as with [`blocking`](crate::blocking()), but
-    /// without the worker's knowledge: when it wakes, it runs on at once. It is an
-    /// [overcommit](crate::Stats::overcommits) then, until a worker runs out of work or a token comes.
+    /// without the worker's knowledge: when it wakes, it runs on at once. It is then an
+    /// [overcommit](crate::Stats::overcommits), until a worker runs out of work or a token comes.
     ///
-    /// A worker that waits for a child process is not blocked as long as the child, or one of the child's own,
-    /// computes: it runs on the worker's token.
+    /// A worker that waits for a child process does not count as blocked as long as the child, or a child of
+    /// that, computes: the child runs on the worker's token.
     ///
-    /// `None` turns this off, for jobs whose sleep stands for computing. Works on Linux only; elsewhere
-    /// the value does nothing.
+    /// `None` turns this off, for jobs that sleep in place of computing. Linux only; elsewhere the value has no
+    /// effect.
     ///
     /// ```
     /// use rayon_jobserver::ThreadPoolBuilder;
@@ -250,7 +250,7 @@ impl<S> ThreadPoolBuilder<S> {
     ///
     /// It does so only while the jobserver is empty: each token is offered once in about 100 ms, so a
     /// pool with four offers one every 25 ms; while nobody takes them, the pause doubles up to 400 ms. A
-    /// token that is not taken within 2 ms is fetched back. So busy processes come to like shares, and
+    /// token that is not taken within 2 ms is fetched back. So busy processes come to have equal shares, and
     /// make can start a recipe beside a pool that is busy for minutes.
     ///
     /// A worker can be asked for its token when its own queue is empty: between two sections, or when the
@@ -259,7 +259,7 @@ impl<S> ThreadPoolBuilder<S> {
     /// [`yield_token`](crate::yield_token).
     ///
     /// `false` is for programs that must keep what they have as long as they have work for it. The pool then
-    /// asks its workers only to make room for others of its own.
+    /// asks its workers only to make room for each other.
     ///
     /// ```
     /// use rayon_jobserver::ThreadPoolBuilder;
@@ -311,7 +311,7 @@ impl<S> ThreadPoolBuilder<S> {
 
     /// Called on each thread as it starts, before it holds a token and before any job.
     ///
-    /// It should not wait for jobs of the pool: it would run some without a token.
+    /// It should not wait for jobs of the pool: while it waits it would run some, without a token.
     pub fn start_handler<H>(mut self, handler: H) -> Self
     where
         H: Fn(usize) + Send + Sync + 'static,
@@ -329,8 +329,8 @@ impl<S> ThreadPoolBuilder<S> {
         self
     }
 
-    /// Called with what a spawned job or a handler panicked with. Without it, as in rayon, such a
-    /// panic aborts the process, once its tokens have been given back.
+    /// Called with the payload when a spawned job or a handler panics. Without it, as in rayon, such a
+    /// panic aborts the process, here after its tokens have been given back.
     pub fn panic_handler<H>(mut self, handler: H) -> Self
     where
         H: Fn(Box<dyn Any + Send>) + Send + Sync + 'static,
@@ -341,13 +341,13 @@ impl<S> ThreadPoolBuilder<S> {
 
     /// Makes the current thread the pool's worker 0.
     ///
-    /// It cannot be parked while it runs code outside the pool, so it keeps what funds it, the own
-    /// slot if that is free, until it next waits within the pool or the pool is dropped. Where nothing
-    /// is to be had, it runs over the budget until something comes back.
+    /// It cannot be parked while it runs code outside the pool. So it keeps what funds it, the own
+    /// slot if that is free, until it next waits within the pool or the pool is dropped. If nothing
+    /// is free, it runs beyond the budget until something comes back.
     ///
-    /// After the pool is dropped the other threads do what is left and end, as in rayon; but if [fair
-    /// share](Self::fair_share) has just asked them for a token, they stay asleep until the current thread
-    /// next waits for jobs of any pool.
+    /// After the pool is dropped, the other threads finish what is left and end, as in rayon. But if
+    /// [fair share](Self::fair_share) has just asked them for a token, they stay asleep until the current
+    /// thread next waits for jobs of any pool.
     pub fn use_current_thread(mut self) -> Self {
         self.use_current_thread = true;
         self
@@ -412,8 +412,8 @@ impl<S: Spawn> ThreadPoolBuilder<S> {
     ///
     /// # Errors
     ///
-    /// Where rayon's own `build` fails, if the governor's thread cannot be started, and in a child
-    /// made by `fork` if the jobserver is its parent's.
+    /// If rayon's own `build` fails, if the governor's thread cannot be started, or, in a child made by
+    /// `fork`, if the jobserver is its parent's.
     pub fn build(self) -> Result<ThreadPool, BuildError> {
         let (builder, parts, spawn) = self.into_parts(false)?;
         let adopts = parts.adopts;
@@ -428,8 +428,8 @@ impl<S: Spawn> ThreadPoolBuilder<S> {
     ///
     /// # Errors
     ///
-    /// As [`build`](ThreadPoolBuilder::build), and if rayon's global pool exists already: by an
-    /// earlier call, or because rayon has been used before.
+    /// As [`build`](ThreadPoolBuilder::build), and if rayon's global pool exists already, by an
+    /// earlier call or because rayon has been used before.
     pub fn build_global(self) -> Result<(), BuildError> {
         let (builder, parts, spawn) = self.into_parts(true)?;
         parts.prepared(|| spawn.build_global(builder))?;

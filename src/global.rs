@@ -1,6 +1,6 @@
 //! rayon's global pool: its counters, and functions that announce calls to its governor at once.
 //!
-//! In a child made by `fork` the pool has no workers, and all of these but [`jobserver()`] panic.
+//! In a child made by `fork` the pool has no workers, and all of these panic except [`jobserver()`].
 
 use std::sync::{Arc, OnceLock};
 
@@ -54,7 +54,7 @@ pub fn jobserver() -> Option<Jobserver> {
     GLOBAL.get().map(|(_, jobserver)| jobserver.clone())
 }
 
-/// Runs `op` in the global pool, or where it is called if that is on a worker.
+/// Runs `op` in the global pool, or in place if called on a worker of any pool.
 ///
 /// ```
 /// assert!(rayon_jobserver::install(|| rayon::current_thread_index().is_some()));

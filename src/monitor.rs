@@ -1,4 +1,4 @@
-//! Waiting for what other jobs bring about, with the token given up.
+//! Waiting for what other jobs do, without a token.
 
 use std::sync::Condvar;
 
@@ -7,8 +7,8 @@ use crate::sync::{Mutex, wait};
 
 /// Something that jobs share and wait for, such as the table of a compiler's memoised queries.
 ///
-/// A worker that waits gives its token up, as in [`blocking`](crate::blocking()), and does not hold the
-/// lock while it waits for a new token, so that lock and token cannot block each other.
+/// A worker that waits gives its token up, as in [`blocking`](crate::blocking()). While it then waits for a new
+/// token it does not hold the lock, so lock and token cannot block each other.
 ///
 /// ```
 /// use rayon_jobserver::{Jobserver, Monitor, ThreadPoolBuilder};
@@ -29,26 +29,26 @@ pub struct Monitor<T> {
 }
 
 impl<T> Monitor<T> {
-    /// Something to share.
+    /// A monitor of `state`.
     pub const fn new(state: T) -> Self {
         Monitor { state: Mutex::new(state), changed: Condvar::new() }
     }
 
-    /// Changes what is shared, or looks at it, and has all who wait look again.
+    /// Changes the state, or looks at it, and has all who wait look again.
     ///
     /// # Panics
     ///
-    /// If `change` panics, with the same payload. What it has changed by then stays.
+    /// If `change` panics, with the same payload. What it has changed by then stays changed.
     pub fn update<R>(&self, change: impl FnOnce(&mut T) -> R) -> R {
         // Also when it panics. After the lock is free, or they would wait for it at once.
         let _announced = Announced(&self.changed);
         change(&mut self.state.lock())
     }
 
-    /// Waits until `look` finds what it looks for, and returns that.
+    /// Waits until `look` returns `Some`, and returns what is in it.
     ///
     /// `look` is called under the lock, at once and after each [`update`](Monitor::update). It must
-    /// not wait itself. What it changes is announced to nobody: others who wait for that look again
+    /// not wait itself. If it changes the state, nobody is told: others who wait for that look again
     /// at the next `update`.
     ///
     /// # Panics

@@ -1,4 +1,4 @@
-//! What a pool has done, for whoever looks.
+//! What a pool has done.
 
 use crate::governor::policy::Tally;
 
@@ -25,7 +25,7 @@ pub struct Stats {
     pub retirements: u64,
     /// How often an idle worker was parked and its token (or own slot) handed to another worker.
     pub handovers: u64,
-    /// How often a parked worker was allowed to look at its own queues.
+    /// How often a parked worker was allowed to run what lay in its own queues.
     pub turns: u64,
     /// How often a token was offered to others although all workers were busy.
     pub offers: u64,
@@ -35,7 +35,7 @@ pub struct Stats {
     pub failed_trials: u64,
     /// How often a worker gave its token (or own slot) up to block.
     pub absences: u64,
-    /// How often a worker was seen to block in a job; what funded it, if anything did, was lent to
+    /// How often a worker was seen to block in a job. What funded it, if anything, was lent to
     /// another.
     pub lendings: u64,
     /// How often a worker ran before there was anything to fund it.
