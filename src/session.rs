@@ -1,10 +1,9 @@
-//! One jobserver for a whole compiler, after the model of rustc's own code.
+//! One jobserver for a whole compiler, modelled on rustc's own code.
 //!
-//! A front end calls [`initialize_checked`] once, early, and from then on its threads ask for the
+//! A front end calls [`initialize_checked`] once, early. From then on its threads ask for the
 //! right to run with [`acquire_thread`] and give it up with [`release_thread`]. The thread that
 //! initialises counts as running from the start, on the *own slot*: the one job that every process
-//! may run without a token. Pools that are to share the tokens, and that slot, are built on
-//! [`client`].
+//! may run without a token. Pools that share these tokens and that slot are built on [`client`].
 //!
 //! ```
 //! use rayon_jobserver::{ThreadPoolBuilder, session};
@@ -37,20 +36,19 @@
 //!
 //! # Threads that wait
 //!
-//! A thread that counts as running and waits for others holds what they may need: with no token to
-//! be had it waits for ever. So it has to release itself before it waits, and to acquire again
-//! afterwards. Calls into pools that are built on [`client`] do so by themselves, on the thread that
-//! has acquired: `install`, `join`, `scope` and `broadcast` from their beginning, `in_place_scope`
-//! and `build_scoped` once their closures have ended, and so do the functions of this crate for the
-//! global pool. They return when the thread may run again: it must not hold a lock meanwhile that
-//! jobs of the pool need.
+//! A thread that counts as running and waits for others holds what they may need: if no token is free,
+//! it waits for ever. So it has to release before it waits, and acquire again afterwards. Calls into
+//! pools that are built on [`client`] do this themselves, on a thread that has acquired: `install`,
+//! `join`, `scope` and `broadcast` from their beginning, `in_place_scope` and `build_scoped` once their
+//! closures have ended. So do this crate's functions for the global pool. They return when the thread
+//! may run again; meanwhile it must not hold a lock that jobs of the pool need.
 //!
-//! **Bare calls of rayon's into the global pool do not release.** With no free token, as under
+//! **rayon's bare calls into the global pool do not release.** With no free token, as under
 //! `make -j1`, they wait for ever on a thread that has acquired. Wrap them in
 //! [`install`](crate::install()), or make them between [`release_thread`] and [`acquire_thread`].
 //!
-//! The workers of pools need no call to any of these functions: their pools see to it. A thread that
-//! has acquired and is a worker, too, by
+//! The workers of pools call none of these functions: their pools see to it. A thread that
+//! has acquired and is also a worker, by
 //! [`use_current_thread`](crate::ThreadPoolBuilder::use_current_thread), counts twice. Where only
 //! one job may run, each acquire waits until its worker half
 //! [is seen to block](crate::ThreadPoolBuilder::detect_blocking).
@@ -65,8 +63,8 @@ use crate::jobserver::{AnyFund, Demand, Fund, Ledger, Waiting};
 
 /// The tokens of a session without a jobserver around it: with the own slot, 32 jobs.
 ///
-/// A fixed number, so that a compiler does the same on every machine, and not so many as to take
-/// the machine away from everybody else.
+/// A fixed number, so that a compiler does the same on every machine; not so many that nobody else
+/// gets any of the machine.
 const TOKENS: usize = 31;
 
 static SESSION: OnceLock<Session> = OnceLock::new();
@@ -93,13 +91,13 @@ struct Threads {
 /// Connects the process to the jobserver of its environment, and counts the current thread as
 /// running.
 ///
-/// Without one, the process has a budget of 32 jobs, and nothing is said. One that is named and
-/// cannot be used counts as none, and `report_warning` is called with what is wrong, the variable's
-/// name and value included. The connection is that of [`Jobserver::inherited`], so one that a pool
-/// uses already stays as it is.
+/// If there is none, the process has a budget of 32 jobs, without a warning. One that is named but
+/// cannot be used counts as none, and `report_warning` is told what is wrong, with the variable's
+/// name and value. The connection is that of [`Jobserver::inherited`]: if a pool uses it
+/// already, it stays as it is.
 ///
-/// Only the first call does anything, whichever thread it comes from. Make it before pools are
-/// built on the same connection: it waits for a token if one of them has the own slot.
+/// Only the first call has an effect, whichever thread makes it. Make it before pools are
+/// built on the same connection: if one of them has the own slot, it waits for a token.
 ///
 /// # Panics
 ///
@@ -118,9 +116,9 @@ pub fn initialize_checked(report_warning: impl FnOnce(&str)) {
         session
     });
     session.jobserver.ledger().home().insist();
-    // Should the slot have come back meanwhile.
+    // In case the slot has come back meanwhile.
     session.exchange();
-    // When others need not wait for it, and it may make use of the session itself.
+    // Outside `get_or_init`: nobody waits for it, and it may itself use the session.
     if let Some(warning) = warning {
         report_warning(&warning);
     }
@@ -139,7 +137,7 @@ pub fn client() -> Jobserver {
 /// Waits until one more thread may run: on the own slot if nobody in the process uses it, else on a
 /// token.
 ///
-/// Nothing releases by itself: a thread that ends or panics without [`release_thread`] keeps the right to
+/// Nothing is released by itself: a thread that ends or panics without [`release_thread`] keeps the right to
 /// run until the process ends, and under `make -j1` everybody else then waits for ever. Release in a
 /// `Drop`.
 ///
@@ -153,10 +151,10 @@ pub fn acquire_thread() {
 
 /// Gives up the right to run of one thread that has acquired it.
 ///
-/// A token goes to whoever in the process waits for one, else to the jobserver; the own slot, the
-/// last to be given up, stays in the process. It need not be the thread that has acquired. But
-/// [calls into pools](self#threads-that-wait) lend what the calling thread itself has acquired and not
-/// released: where threads release for each other, each has to release itself before such a call, or a
+/// A token goes to whoever in the process waits for one, or else to the jobserver; the own slot, the
+/// last to be given up, stays in the process. Another thread than the one that acquired may release. But
+/// [calls into pools](self#threads-that-wait) lend only what the calling thread itself has acquired and not
+/// released: where threads release for each other, each has to release before such a call, or a
 /// pool may wait for what its caller keeps.
 ///
 /// # Panics
@@ -187,7 +185,7 @@ impl Session {
         drop(threads);
         ACQUIRED.set(ACQUIRED.get() + 1);
         if is_token {
-            // Should the own slot have come back before there was a token to be had for it.
+            // In case the own slot came back when there was no token yet to exchange for it.
             self.exchange();
         }
     }
@@ -228,8 +226,8 @@ impl Session {
         if threads.funds.is_empty()
             && let Some(&first) = threads.waiting.first()
         {
-            // Before it is passed on, or it might go for good to a pool that has no need of it, such as the
-            // global one. The next is told when this one releases.
+            // Before it is passed on, or it might go for good to a pool that does not need it, such as the
+            // global one. The next thread in line is noted when this one releases.
             self.jobserver.ledger().insist(first);
         }
         drop(threads);
@@ -299,7 +297,7 @@ impl Drop for Upcoming<'_> {
 
 impl Drop for Loan {
     fn drop(&mut self) {
-        // Forked meanwhile, the child is told so by the first call it makes.
+        // A child forked meanwhile learns of that by the first call it makes.
         if let Some(session) = self.0.filter(|session| session.jobserver.ledger().home().is_here())
         {
             session.acquire();

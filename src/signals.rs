@@ -14,7 +14,7 @@ use crate::give_back;
 use crate::jobserver::Home;
 use crate::sync::Mutex;
 
-/// What people and build tools end a process with, and can be caught.
+/// The signals that people and build tools end a process with, as far as they can be caught.
 const DEADLY: [c_int; 3] = [SIGINT, SIGTERM, SIGHUP];
 
 /// Makes SIGINT, SIGTERM and SIGHUP give the tokens back before they end the process, which then
@@ -23,14 +23,14 @@ const DEADLY: [c_int; 3] = [SIGINT, SIGTERM, SIGHUP];
 /// Needs the feature `signals`, on Unix.
 ///
 /// A signal that has a handler or is ignored (as SIGHUP is under `nohup`) when this is called is left
-/// alone. A handler that is installed later replaces this one for good, even if it calls it in turn. So
-/// install your own first; with the crate `signal-hook` you must, since otherwise the process ends in
-/// spite of your handler. A handler that ends the process itself by `exit` needs nothing else; one that
-/// does it in another way can call [`give_back`].
+/// alone. A handler that is installed later replaces this one for good, even if it calls this one in turn. So
+/// install your own first. With the crate `signal-hook` you must, or the process ends in spite of your
+/// handler. A handler that ends the process by `exit` needs nothing else; one that ends it in another way
+/// can call [`give_back`].
 ///
-/// The tokens are given back on a thread of this crate's, not in the handler, so nothing is asked of
-/// what the signal interrupts. A child made by `fork` dies by the signal at once, and one made by
-/// `exec` has no trace of this. Further calls do nothing.
+/// A thread of this crate gives the tokens back, not the handler, so it does not matter what code the
+/// signal interrupts. A child made by `fork` dies by the signal at once, and `exec` leaves no trace of
+/// this. Further calls do nothing.
 ///
 /// # Errors
 ///
@@ -84,12 +84,12 @@ impl Handled {
                 unclaimed.push(signal);
             }
         }
-        // First what may fail, so that nothing is left behind then.
+        // What may fail comes first, so that it leaves nothing behind if it does.
         let signals = Signals::new::<_, c_int>([])?;
         let attended = Arc::new(AtomicBool::new(false));
         let mut ours = Vec::new();
         for signal in unclaimed {
-            // Before the other, since handlers run in the order in which they came.
+            // Before the other handler: they run in the order in which they were registered.
             die_if_unattended(signal, &attended)?;
             signals.add_signal(signal)?;
             ours.push((signal, handler_of(signal)?));
@@ -113,7 +113,7 @@ impl Handled {
     }
 }
 
-/// A forked child has the handlers, but not the thread, and until all handlers are there, nobody has it.
+/// Lets the signal kill at once where no thread attends to it: in a forked child, and until all handlers are there.
 fn die_if_unattended(signal: c_int, attended: &Arc<AtomicBool>) -> io::Result<()> {
     let (home, attended) = (Home::here(), Arc::clone(attended));
     let action = move || {

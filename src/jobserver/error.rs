@@ -1,20 +1,20 @@
-//! What can be wrong with a jobserver.
+//! What can go wrong with a jobserver.
 
 use std::error::Error;
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
 
-/// A jobserver that is named in the environment and cannot be used, one that failed, or one that cannot be counted or
+/// A jobserver that the environment names and that cannot be used, one that failed, or one that cannot be counted or
 /// passed on.
 ///
-/// That there is none is no error.
+/// It is no error if there is none.
 ///
 /// ```
 /// use rayon_jobserver::Jobserver;
 ///
 /// if let Err(error) = Jobserver::from_env() {
-///     // Such as MAKEFLAGS, of whose value the error's text says what is wrong with it.
+///     // Such as MAKEFLAGS; the error's text has its value, and says what is wrong with it.
 ///     let variable = error.variable().unwrap_or("no variable");
 ///     eprintln!("warning: {error} (by {variable})");
 /// }

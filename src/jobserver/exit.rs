@@ -11,8 +11,8 @@ use crate::sync::Mutex;
 /// Connections, and the processes that have made them.
 type Ledgers = Mutex<Vec<(u32, Weak<Ledger>)>>;
 
-/// Each process has one of these lists, for its connections. A forked child has another one than its parent, whose lock may
-/// have been held by a thread that the child does not have.
+/// Each process has one of these lists, for its connections. A forked child has another one than its parent, whose
+/// lock may have been held by a thread that the child does not have.
 static LEDGERS: [Ledgers; 8] = [const { Mutex::new(Vec::new()) }; 8];
 
 /// How long the end of the process waits for other threads that are connecting or giving back. Longer than
@@ -26,7 +26,7 @@ pub(super) const PIPE_PATIENCE: Duration = Duration::from_millis(100);
 /// Makes a ledger give its tokens back when `main` returns or `exit` is called.
 pub(super) fn give_back_at_exit(ledger: &Arc<Ledger>) {
     static REGISTERED: AtomicBool = AtomicBool::new(false);
-    // Not without end: see `LEDGERS`, for the ninth of those that have forked each other.
+    // Not without end: the ninth generation of forked processes shares a list with the first.
     if let Some(mut ledgers) = Home::here().pick(&LEDGERS).lock_within(LEDGER_PATIENCE) {
         ledgers.retain(|(_, ledger)| ledger.strong_count() > 0);
         ledgers.push((std::process::id(), Arc::downgrade(ledger)));
@@ -37,12 +37,12 @@ pub(super) fn give_back_at_exit(ledger: &Arc<Ledger>) {
 /// Gives back all tokens that this process holds, and takes none any more.
 ///
 /// A process does this by itself when `main` returns, when `exit` is called, and before a panic in
-/// a spawned job aborts it. What else ends a process keeps the tokens from all others for ever,
-/// unless this is called first: `exec` above all, and `abort`.
+/// a spawned job aborts it. Any other end loses the tokens for the whole build, unless this is called
+/// first: `exec` above all, and `abort`.
 ///
-/// Every connection made so far is closed by it. Jobs that run go on uncounted, so call it last of
-/// all; should the process live on, its pools have the own slot alone once the running jobs have
-/// ended. In a child made by `fork` it does nothing, for the tokens are the parent's.
+/// It closes every connection made so far. Jobs that run go on uncounted, so call it last of
+/// all. If the process lives on, its pools have only the own slot once the running jobs have
+/// ended. In a child made by `fork` it does nothing: the tokens are the parent's.
 ///
 /// ```
 /// # #[cfg(unix)] {
@@ -60,11 +60,10 @@ pub(super) fn give_back_at_exit(ledger: &Arc<Ledger>) {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn give_back() {
-    // A child made by the bare system call, which is not counted as a fork, has a copy of the records, but the tokens
-    // are its parent's.
+    // A child made by the bare system call is not counted as a fork and has a copy of this list, but the tokens are
+    // its parent's.
     let me = std::process::id();
-    // Not without end: whoever exits in a signal's handler while the thread it interrupts holds the lock
-    // would wait for itself.
+    // Not without end: a signal's handler that exits may have interrupted the very thread that holds the lock.
     let Some(ledgers) = Home::here().pick(&LEDGERS).lock_within(LEDGER_PATIENCE) else { return };
     for (_, ledger) in ledgers.iter().filter(|&&(owner, _)| owner == me) {
         if let Some(ledger) = ledger.upgrade() {
@@ -78,7 +77,7 @@ fn register() {
     // SAFETY: the function is `extern "C"`, unwinds nowhere, and lives as long as the program:
     // this crate is no plug-in that could be unloaded before the process ends.
     let refused = unsafe { libc::atexit(at_exit) };
-    // A full table (never below 32 entries) means no more than that nothing is given back at exit.
+    // If the table is full (it has 32 entries or more), nothing is given back at exit, and that is all.
     debug_assert_eq!(refused, 0);
 }
 

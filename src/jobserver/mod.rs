@@ -41,7 +41,7 @@ use source::Source;
 pub use token::Token;
 pub(crate) use token::{Resigned, Waiting};
 
-/// What others want of the tokens, as far as this process can know.
+/// Who else wants tokens, as far as this process can know.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Market {
     /// Tokens lying in the jobserver. While one lies there, nobody outside waits.
@@ -85,24 +85,26 @@ impl Jobserver {
     /// Connects to the jobserver that the environment names.
     ///
     /// Looks at `CARGO_MAKEFLAGS`, `MAKEFLAGS` and `MFLAGS` as GNU make and cargo write them, and takes the
-    /// first jobserver that can be used: a make below cargo may still see cargo's variable though its
+    /// first jobserver that can be used: a make below cargo may still see cargo's variable, although its
     /// descriptors were closed on the way.
     /// `None` means that there is none, or that it is switched off for this process. An explicit
-    /// `-j1` without a jobserver is a budget of no tokens: the own slot alone. Every call makes a
-    /// connection of its own, with an own slot of its own; a process should make one and clone it. One that is
-    /// dropped while it waits for a token keeps its thread and descriptors until a token has come and gone back.
+    /// `-j1` without a jobserver is a budget of no tokens: only the own slot.
     ///
-    /// Inherited descriptors are closed in all children from now on, those that other code starts
-    /// included, unless they are passed on by [`configure`](Jobserver::configure): a child that
-    /// outlives the build must not keep make from ending. A make to be started beside the pools
-    /// hence needs [`configure_make`](Jobserver::configure_make) even though its variables are in
-    /// the environment; without it, make says that the jobserver is unavailable, and runs one job.
-    /// The descriptions behind them, which other processes share, are left as they are.
+    /// Every call makes a new connection, with an own slot of its own; a process should make one and clone it. A
+    /// connection that is dropped while it waits for a token keeps its thread and descriptors until a token has
+    /// come and gone back.
+    ///
+    /// From now on inherited descriptors are closed in all children, even those that other code starts,
+    /// unless [`configure`](Jobserver::configure) passes them on: a child that
+    /// outlives the build must not keep make from ending. So a make that is started beside the pools
+    /// needs [`configure_make`](Jobserver::configure_make), although its variables are in
+    /// the environment; without it, make says that the jobserver is unavailable, and runs one job at a time.
+    /// The open file descriptions, which other processes share, are left as they are.
     ///
     /// # Errors
     ///
-    /// If none of the named jobservers can be used: it does not exist, was not passed on (a make recipe
-    /// without `+`), or is no pipe or fifo (or device that can be waited for). The error describes the
+    /// If some are named but none can be used: it does not exist, was not passed on (a make recipe
+    /// without `+`), or is neither a pipe or fifo nor a device that can be waited for. The error describes the
     /// first. Nothing has been read, written or changed.
     pub fn from_env() -> Result<Option<Jobserver>, JobserverError> {
         let mut mentions = environment::find(|name| std::env::var_os(name)).into_iter();
@@ -124,12 +126,12 @@ impl Jobserver {
         Ok(Self::from_env()?.unwrap_or_else(|| Self::new(limit)))
     }
 
-    /// The process's default connection, for pools that were given none: the environment's jobserver, else a budget of
-    /// the machine's parallelism. Always the same one. As [`from_env`](Jobserver::from_env) tells, children do not
-    /// inherit it unless configured to.
+    /// The process's default connection, for pools that were given none: the environment's jobserver, or else a budget
+    /// of the machine's parallelism. Every call returns the same one. Children do not inherit it unless configured to,
+    /// as with [`from_env`](Jobserver::from_env).
     ///
-    /// A broken jobserver counts as none, since a build must not fail for it;
-    /// [`warning`](Jobserver::warning) tells what is wrong. A program that prints should print
+    /// A broken jobserver counts as none, since that is no reason for a build to fail;
+    /// [`warning`](Jobserver::warning) says what is wrong. A program that prints should print
     /// that, once:
     ///
     /// ```
@@ -144,8 +146,8 @@ impl Jobserver {
         Self::inherited_or(|| thread::available_parallelism().map_or(0, |cores| cores.get() - 1))
     }
 
-    /// The same with a budget of `limit` tokens where the environment names no jobserver, or a broken one; as it is if the
-    /// connection exists already.
+    /// As [`inherited`](Jobserver::inherited), but with a budget of `limit` tokens if the environment names no
+    /// jobserver or a broken one. A connection that exists already stays as it is.
     ///
     /// For a program that has been told how many jobs it may run:
     ///
@@ -171,7 +173,7 @@ impl Jobserver {
         inherited.clone()
     }
 
-    /// What is wrong with the environment's jobserver, if this one stands in for it.
+    /// What is wrong with the environment's jobserver, if this is a budget in its place.
     pub fn warning(&self) -> Option<&JobserverError> {
         self.warning.as_deref()
     }
@@ -183,14 +185,14 @@ impl Jobserver {
         Self::over(Source::local(limit))
     }
 
-    /// Uses a connection that the program has already, by the crate `jobserver` 0.1.
+    /// Uses a connection that the program already has, through the crate `jobserver` 0.1.
     ///
     /// The client is left as it is: the jobserver is opened a second time, for the pools. The own
-    /// slot is the pools' then; a program that runs jobs of its own beside them needs a token for
+    /// slot then belongs to the pools; a program that runs jobs of its own beside them needs a token for
     /// each.
     ///
-    /// Where it cannot be opened again (systems other than Linux, with a jobserver that is no
-    /// fifo), tokens can only be waited for, and those held when the process ends are lost.
+    /// Where it cannot be opened again (off Linux, unless it is a fifo), tokens can only be waited for, and
+    /// those held when the process ends are lost.
     pub fn from_client(client: jobserver::Client) -> Jobserver {
         Self::over(Source::client(client))
     }
@@ -219,8 +221,8 @@ impl Jobserver {
     /// has [failed](Jobserver::failure), the own slot stands in for a token as soon as no job of a pool
     /// needs it.
     ///
-    /// **Where there are no tokens, as in `make -j1`, none ever comes.** The [session](crate::session)'s threads take
-    /// turns on the own slot instead.
+    /// **Where there are no tokens, as under `make -j1`, none ever comes.** The threads of a
+    /// [session](crate::session) take turns on the own slot instead.
     ///
     /// # Panics
     ///
@@ -233,10 +235,10 @@ impl Jobserver {
         Token::new(token::await_token(&self.ledger), &self.ledger)
     }
 
-    /// A token, if one is to be had without waiting.
+    /// A token, if there is one without waiting.
     ///
     /// Off Linux, `None` where tokens can only be waited for: on Windows, and with inherited descriptors,
-    /// which such a system does not let be opened again.
+    /// which cannot be opened again there.
     ///
     /// # Panics
     ///
@@ -248,23 +250,25 @@ impl Jobserver {
         Some(Token::new(fund, &self.ledger))
     }
 
-    /// Passes the jobserver on to a child process by `CARGO_MAKEFLAGS`.
+    /// Passes the jobserver on to a child process in `CARGO_MAKEFLAGS`.
     ///
-    /// Only the children it is called for inherit the descriptors. The child's own slot is the token of the worker (or
-    /// thread of a [session](crate::session)) that waits for it; elsewhere [`acquire`](Jobserver::acquire) one for it.
+    /// Only children configured so inherit the descriptors. The child's own slot is paid for by the token of the
+    /// worker (or thread of a [session](crate::session)) that waits for it; elsewhere, [`acquire`](Jobserver::acquire)
+    /// one for it.
     ///
     /// # Errors
     ///
-    /// If a budget of this process could not be made a real jobserver, such as one of more tokens
-    /// than the system lets a pipe hold. It stays a budget of this process then. If something else in
-    /// the process has closed the descriptors that it inherited, such as a client of the `jobserver`
-    /// crate that is gone: others may have their numbers. Always in a child made by `fork`.
+    /// - If a budget of this process cannot be made a real jobserver, such as one of more tokens
+    ///   than the system lets a pipe hold. It then stays a budget of this process.
+    /// - If something else in the process, such as a dropped client of the `jobserver` crate, has closed the
+    ///   descriptors that it inherited: other files may have their numbers.
+    /// - Always in a child made by `fork`.
     pub fn configure(&self, command: &mut Command) -> Result<(), JobserverError> {
         self.pass_on(command, false)
     }
 
-    /// Passes the jobserver on to a child process by `MAKEFLAGS` and `MFLAGS` too, as make
-    /// understands it.
+    /// Passes the jobserver on to a child process in `MAKEFLAGS` and `MFLAGS`, too, which make
+    /// understands.
     ///
     /// ```
     /// let mut make = std::process::Command::new("make");
@@ -295,13 +299,13 @@ impl Jobserver {
         self.ledger.lying()
     }
 
-    /// Tokens that this process holds at this moment. None in a child made by `fork`.
+    /// Tokens that this process holds at this moment; 0 in a child made by `fork`.
     pub fn held(&self) -> usize {
         self.ledger.held()
     }
 
-    /// Tokens that this process has taken so far, by all its pools and threads. What is not
-    /// [held](Jobserver::held) of them has gone back. None in a child made by `fork`.
+    /// Tokens that this process has taken so far, in all its pools and threads. Those that are no longer
+    /// [held](Jobserver::held) have gone back. 0 in a child made by `fork`.
     ///
     /// ```
     /// use rayon_jobserver::Jobserver;
@@ -315,16 +319,16 @@ impl Jobserver {
         self.ledger.taken()
     }
 
-    /// Tokens that could not be written back because the connection failed. Each is tried again
-    /// whenever another one is given back.
+    /// Tokens that could not be written back because the connection failed. They are tried again
+    /// whenever another token is given back.
     pub fn losses(&self) -> usize {
         self.ledger.losses()
     }
 
-    /// The first read or write that failed for good, if one has, or that the thread which waits for tokens could not
-    /// be started.
+    /// Why the connection has failed, if it has: the first read or write that failed for good, or that no thread could
+    /// be started to wait for tokens.
     ///
-    /// No token is taken from then on. The pools go on with what they hold, and at the end with
+    /// From then on no token is taken. The pools go on with what they hold, and in the end on
     /// the own slot, which also serves threads that wait in [`acquire`](Jobserver::acquire).
     pub fn failure(&self) -> Option<Arc<JobserverError>> {
         self.ledger.failure()

@@ -15,7 +15,7 @@ thread_local! {
     static HELD: RefCell<Vec<Weak<Held>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A token held by a thread outside any pool; dropping it gives it back.
+/// A token that a thread outside any pool holds; dropping it gives it back.
 ///
 /// It stays with the thread that acquired it. A thread that has several gives up the one it acquired
 /// first while it is in [`blocking`](crate::blocking()): it runs on that one, and the others pay for
