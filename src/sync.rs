@@ -1,9 +1,9 @@
 //! The locks of this crate: std's, which no panic poisons here.
 //!
-//! Not `parking_lot`'s, whose threads queue in one table of the process: a child made by `fork` has a copy in which
-//! threads queue that it does not have, at addresses that its own come to use. A pool of its own hung in 15 of 1,086
-//! such children. With std's locks one of 16,000 did, forked on a worker, in rayon's own queue of injected jobs: so did 15
-//! of 900 children of stock rayon whose parent's pool was being called.
+//! Not `parking_lot`'s, whose threads queue in one table of the process. A child made by `fork` has a copy of it, in
+//! which threads queue that the child does not have, at addresses that its own threads come to use: a pool of its own
+//! hung in 15 of 1,086 such children. With std's locks it hung in one of 16,000, forked on a worker, in rayon's own queue
+//! of injected jobs. There 15 of 900 children of stock rayon hung, too, while their parent's pool was being called.
 
 pub(crate) use std::sync::MutexGuard;
 use std::sync::{Condvar, PoisonError, TryLockError};
@@ -27,10 +27,10 @@ impl<T> Mutex<T> {
         self.0.get_mut().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What [`lock`](Self::lock) does, unless others hold it for so long.
+    /// As [`lock`](Self::lock), but gives up after `patience`.
     ///
     /// For locks that may never be released: at the end of the process, and in a forked child. std has no lock with a
-    /// deadline to wait in, so it is tried again and again.
+    /// deadline, so this tries again and again.
     pub(crate) fn lock_within(&self, patience: Duration) -> Option<MutexGuard<'_, T>> {
         let until = Instant::now() + patience;
         loop {

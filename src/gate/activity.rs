@@ -1,4 +1,4 @@
-//! How much a worker's thread has run, as the kernel tells.
+//! How much a worker's thread has run, according to the kernel.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ pub(crate) struct Past {
 struct State {
     clock: Option<system::Clock>,
     record: Record,
-    /// What its thread had used up when it was last asked whether it has stirred.
+    /// What its thread had used of a core when it was last asked whether it has stirred.
     felt: Duration,
     /// How long its thread had waited for a core when it last took a probe late.
     waited: Option<Duration>,
@@ -62,11 +62,11 @@ impl Seat {
     /// Judges what the worker, on whose thread this is called, one of so many, has done since it was last seen.
     /// It took a probe that had `lain` so long.
     pub(crate) fn judge_self(&self, now: Nanos, workers: usize, lain: Nanos) -> Past {
-        // A file is read for it: only when it matters, and while nobody else is kept waiting.
+        // This reads a file: only when it matters, and before the lock is taken.
         let waited = if lain < LATE { None } else { system::waited() };
         let mut state = self.state.lock();
         let Some(usage) = state.usage(now) else {
-            // Where the system does not tell, a probe taken must do for a sign of idleness.
+            // Where the system does not tell, taking a probe has to pass for a sign of idleness.
             return Past { judged: Judged::Quiet, late: false, slept_at: None };
         };
         let usage = Usage { sleeps: system::sleeps(), ..usage };
@@ -113,10 +113,10 @@ impl Seat {
         self.stirred();
     }
 
-    /// Whether the worker has not run since the probe was posted, though it would, had it a core: an idle one
+    /// Whether the worker is ready but has not run since the probe was posted, for want of a core: an idle one
     /// is woken for a probe and takes it as soon as it runs. Judged from another thread.
     ///
-    /// Whoever has had a core once since then is busy, however long he waits for the next one: or a pool of more
+    /// A worker that has run since then counts as busy, however long it waits for a core again. Otherwise a pool of more
     /// workers than cores would never count as saturated.
     pub(crate) fn starves(&self) -> bool {
         let ran = || {
@@ -131,7 +131,7 @@ impl Seat {
         self.state.lock().clock.as_ref().is_some_and(system::Clock::sleeps)
     }
 
-    /// Whether the worker sleeps, and where, as far as the system tells that; judged from another thread.
+    /// Whether the worker sleeps, and where, if the system tells; judged from another thread.
     pub(crate) fn naps(&self, now: Nanos) -> Option<Option<Place>> {
         let mut state = self.state.lock();
         let cpu = state.usage(now)?.cpu;
@@ -217,18 +217,19 @@ pub(super) mod system {
         /// Whether the thread sleeps, be it for a lock, a file or a child, rather than runs or
         /// waits for a core.
         ///
-        /// Where nobody is told, without `/proc` or a descriptor to be had, by its clock alone: whoever uses none of
-        /// a core sleeps. Else one that blocks would never be seen to.
+        /// Where this cannot be read, for want of `/proc` or of a descriptor, it counts as asleep, and its clock alone
+        /// decides. Otherwise a worker that blocks would never be noticed.
         pub(super) fn sleeps(&self) -> bool {
             state(&self.stat).is_none_or(|state| matches!(state, b'S' | b'D'))
         }
 
-        /// What there is of child processes that the thread has started.
+        /// What the child processes of the thread do; `None`: there are none, or the kernel does not tell.
         pub(super) fn family(&self) -> Option<Kin> {
             family::of(&self.folder)
         }
 
-        /// Whether the thread sleeps until another one of this process wakes it, or may; `None`: it does not sleep.
+        /// Whether the thread sleeps until another one of this process wakes it, as far as can be told; `None`: it does
+        /// not sleep.
         pub(super) fn waits_for_lock(&self) -> Option<bool> {
             match self.place() {
                 Some(place) => Some(i64::try_from(place.call) == Ok(libc::SYS_futex)),
@@ -236,10 +237,10 @@ pub(super) mod system {
             }
         }
 
-        /// Where the thread sleeps; `None`: it does not, or nobody is told.
+        /// Where the thread sleeps; `None`: it does not, or the kernel does not tell.
         ///
-        /// The kernel tells the number of the system call, its six arguments in hexadecimal numbers, the stack pointer
-        /// and where the call was made (proc_pid_syscall(5)); of one that is just falling asleep once it has.
+        /// The kernel tells the number of the system call, its six arguments in hexadecimal, the stack pointer
+        /// and where the call was made (proc_pid_syscall(5)); for a thread that is falling asleep, once it has.
         pub(super) fn place(&self) -> Option<Place> {
             let told = std::fs::read_to_string(&self.call).ok()?;
             let mut fields = told.split_whitespace();
@@ -263,10 +264,10 @@ pub(super) mod system {
         Some(Duration::new(seconds, u32::try_from(time.tv_nsec).ok()?))
     }
 
-    /// The state of a process or thread, by the file where the kernel tells it; `None`: nobody is told.
+    /// The state of a process or thread, from its file `stat`; `None`: it cannot be read.
     pub(in crate::gate) fn state(stat: &Path) -> Option<u8> {
         let stat = std::fs::read(stat).ok()?;
-        // It follows the name, which may itself hold any character.
+        // It follows the name in parentheses, which may itself contain any character.
         let name_ends = stat.iter().rposition(|&byte| byte == b')')?;
         stat.get(name_ends + 2).copied()
     }

@@ -21,11 +21,10 @@ thread_local! {
     static CALLS: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Somebody to be told of workers that start, and of those that come to jobs of ours.
+/// Is told of workers that start, and of workers that come to jobs of ours.
 pub(crate) trait Attendant: Send + Sync {
     fn worker_started(self: Arc<Self>, index: usize);
-    /// `moved`: elsewhere on its stack than the probe before. Then the worker has come to wait since, or a wait has
-    /// ended.
+    /// `moved`: elsewhere on its stack than its last probe, so the worker has begun or ended a wait since.
     fn probe_taken(&self, depth: Option<usize>, moved: bool);
     fn called(&self, depth: Option<usize>);
 }
@@ -85,8 +84,8 @@ pub(crate) fn post(pool: Option<&ThreadPool>, attendant: Arc<dyn Attendant>, err
     }
 }
 
-/// No depth on a thread that joined the pool without passing the start handler, nor above the base,
-/// as on a stack segment of the job's own.
+/// `None` on a thread that joined the pool without passing the start handler, and above the base, as on a
+/// stack segment of the job's own.
 fn depth_of(mark: usize) -> Option<usize> {
     BASE.get().checked_sub(mark).filter(|_| BASE.get() != 0)
 }
@@ -101,7 +100,7 @@ pub(super) fn calls() -> u64 {
     CALLS.get()
 }
 
-/// Whether somebody came to an errand at this depth within a wait.
+/// Whether a worker that came to an errand at this depth was within a wait.
 pub(crate) fn is_nested(errand: Errand, depth: Option<usize>) -> bool {
     let top = top_level().map(|TopLevel { probe, call }| match errand {
         Errand::Probe => probe,

@@ -1,12 +1,12 @@
-//! What the child processes of a worker do. A worker that waits for one that computes has handed its core on to it, and
-//! what funds it, too: no second token is needed for the child, and nobody else may have the first.
+//! What the child processes of a worker do. A worker that waits for a child that computes has passed its core on to it,
+//! and its fund, too: the child needs no second token, and nobody else may have the first.
 
 use crate::governor::policy::Nanos;
 
 /// The child processes of one thread, and theirs.
 #[derive(Debug, Default)]
 pub(super) struct Family {
-    /// What they had used up of a core, and when.
+    /// When it was last looked at, and what its members had used of a core by then.
     seen: Option<(Nanos, Nanos)>,
 }
 
@@ -22,13 +22,13 @@ pub(super) enum Doings {
 /// What there is of a family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Kin {
-    /// What the living members have used up of a core.
+    /// What the living members have used of a core.
     cpu: Nanos,
     /// One of them has a core or waits for one.
     ready: bool,
 }
 
-/// Whoever uses less than this part of a core sleeps: it may wait for a process of its own, or wake now and then.
+/// A family that uses less than one part in this many of a core rests: a member may wake now and then.
 const PART: Nanos = 16;
 
 impl Family {
@@ -37,7 +37,7 @@ impl Family {
         match self.seen.replace((now, kin.cpu)) {
             _ if kin.ready => Doings::Works,
             None => Doings::Unknown,
-            // One that has ended takes away what it had used.
+            // A member that has ended no longer counts, nor what it had used.
             Some((_, before)) if kin.cpu < before => Doings::Works,
             Some((at, before)) if PART * (kin.cpu - before) >= now - at => Doings::Works,
             Some(_) => Doings::Rests,
@@ -61,11 +61,11 @@ mod system {
     use super::{Kin, Nanos};
     use crate::gate::activity::system::{read, state};
 
-    /// So many processes are looked at at most.
+    /// At most so many processes are looked at.
     const MOST: usize = 32;
 
-    /// What there is of the family of a thread, by its folder below `/proc`; `None`: it has no children, or nobody tells
-    /// (a kernel without `CONFIG_PROC_CHILDREN`).
+    /// The family of a thread, from its folder in `/proc`; `None`: it has no children, or the kernel does not tell
+    /// (without `CONFIG_PROC_CHILDREN`).
     pub(in crate::gate) fn of(thread: &Path) -> Option<Kin> {
         let mut members = children(thread);
         let mut known = 0;
@@ -87,7 +87,7 @@ mod system {
         told.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
     }
 
-    /// What a process has used up of a core, by all its threads.
+    /// What all threads of a process have used of a core.
     fn used(process: libc::pid_t) -> Option<Nanos> {
         let mut clock = 0;
         // SAFETY: the pointer is valid for writes; a process that has ended is refused.

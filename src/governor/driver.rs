@@ -23,8 +23,7 @@ impl Driver {
 
     /// Keeps the governor's time until its pool has ended.
     ///
-    /// Runs on a thread of its own, which is no worker: only from there does a probe get into the
-    /// injector.
+    /// Runs on a thread of its own, which is no worker: what a worker spawned would not get into the injector.
     pub(crate) fn run(self, post: Post) {
         sharpen_timers();
         while let Some(after) = self.round(&post) {
@@ -55,7 +54,7 @@ impl Driver {
             let call = std::mem::take(&mut state.call);
             let deadline = state.policy.deadline();
             let after = deadline.map(|at| at.saturating_sub(now));
-            // What is due already costs no sleep and no wake-up.
+            // What is due already is done at once, without a sleep and a wake-up.
             let again = after == Some(0);
             if posts > 0 || call {
                 if state.policy.presumes_sleep() {
@@ -90,7 +89,7 @@ impl Driver {
 impl Drop for Driver {
     fn drop(&mut self) {
         let empty = Purse::new(&self.governor.ledger);
-        // A statement of its own: giving back may call other governors, which must not be done under the lock.
+        // In two statements: dropping the purse may call other governors, which must not happen under the lock.
         let purse = std::mem::replace(&mut self.governor.state.lock().purse, empty);
         drop(purse);
     }
@@ -105,7 +104,7 @@ impl Governor {
         }
     }
 
-    /// Does what the time has come for, and returns a fund that is to be given back.
+    /// Does what is due by now, and returns a fund that is to be given back.
     fn tick(&self, state: &mut State, now: Nanos) -> Option<Fund> {
         let State { policy, orders, purse, watch, .. } = state;
         let ran = match policy.lookout() {

@@ -1,6 +1,6 @@
 //! Drives the policy of one pool: serialises its events, carries its orders out, keeps its time.
 //!
-//! `README.md` in this folder tells the protocol.
+//! `README.md` in this folder describes the protocol.
 
 mod alarm;
 mod driver;
@@ -34,8 +34,8 @@ pub(crate) type Post = Box<dyn Fn(Errand) + Send>;
 
 /// One pool's governor.
 ///
-/// Lock order: `state` comes before the ledger's lock, and no other governor's. What may call
-/// another governor (giving funds back) or wake a worker happens after `state` is released.
+/// Lock order: `state` before the ledger's lock, and never together with another governor's. Whatever may call
+/// another governor (giving funds back) or wakes a worker happens after `state` is released.
 pub(crate) struct Governor {
     state: Mutex<State>,
     parkers: Box<[CachePadded<Parker>]>,
@@ -45,15 +45,15 @@ pub(crate) struct Governor {
     /// In a forked child nothing here is touched, the lock least of all.
     home: Home,
     alarm: Alarm,
-    /// When the last probe was posted, for whoever does not hold the lock.
+    /// When the last probe was posted, for those who do not hold the lock.
     posted: AtomicU64,
     /// A rival starves: look at the market although no deadline has come.
     nudged: AtomicBool,
-    /// The workers have been called to offer a token, for those within a job that do not hold the lock.
+    /// The workers have been called to offer a token: for workers in a job, which do not hold the lock.
     calling: Arc<AtomicBool>,
     born: Instant,
     detect: Option<Nanos>,
-    /// Locked with the state held or by itself, never the other way round.
+    /// May be locked while the state is, never the other way round.
     berth: Mutex<Berth>,
 }
 
@@ -63,8 +63,9 @@ struct State {
     purse: Purse,
     /// What the ledger was last told, unless it may have changed that since.
     demand: Option<Demand>,
-    /// What the governor's thread is to post: so many probes, and a call.
+    /// How many probes the governor's thread is to post.
     posts: usize,
+    /// Whether it is also to post a call.
     call: bool,
     /// Until when the governor's thread means to sleep; `None` while it is awake.
     asleep_until: Option<Nanos>,
@@ -126,12 +127,12 @@ impl Governor {
         Visit { governor: Arc::clone(self) }
     }
 
-    /// For a job that every worker is given.
+    /// For a job of which every worker is given a copy.
     pub(crate) fn announcement(self: &Arc<Self>) -> Announcement {
         Announcement { governor: Arc::clone(self), made: AtomicBool::new(false) }
     }
 
-    /// Admits the first worker of a pool whose calls cannot be seen, or begins to wait for a fund.
+    /// Takes a fund for the first worker of a pool whose calls cannot be seen, or begins to wait for one.
     pub(crate) fn anchor(&self) {
         self.step(|_, _, _, orders| orders.take += 1);
     }
@@ -182,7 +183,7 @@ impl Governor {
         self.rule(worker, |policy, now, _, orders| policy.unblocked(now, worker, orders));
     }
 
-    /// A worker of the pool, on whose thread this is called, lets others have its fund in the midst of a job, if
+    /// A worker of the pool, on whose thread this is called, lets others have its fund in the middle of a job, if
     /// it is time for that; returns once it is funded.
     pub(crate) fn yields(&self, worker: usize) {
         self.rule(worker, |policy, now, _, orders| policy.yields(now, worker, orders));
@@ -227,7 +228,7 @@ impl Governor {
         }
     }
 
-    /// Carries out what touches the state, and returns the rest.
+    /// Carries out those orders that touch the state, and returns the others.
     fn carry_out(&self, state: &mut MutexGuard<'_, State>, now: Nanos) -> Afterwards {
         let State { policy, orders, purse, demand, posts, call, asleep_until, .. } = &mut **state;
         loop {
@@ -246,7 +247,7 @@ impl Governor {
             if granted == 0 {
                 break;
             }
-            // The ledger has counted it off what we wanted, or did before it heard of that last.
+            // The ledger has taken it off our demand: off this one, or off the one before it.
             *demand = None;
             policy.supplied(now, 0, more, orders);
         }
@@ -322,8 +323,8 @@ impl Attendant for Governor {
         if let Some(hook) = &self.start_hook {
             hook(index);
         }
-        // Before it parks: in a turn it runs jobs already, and they may block. After the program's own handler,
-        // when it has nothing yet that it could give up.
+        // Before it parks: it already runs jobs in its turns, and they may block. After the program's own handler,
+        // during which it has nothing that it could give up.
         blocking::settle(&self, index);
         self.rule(index, |policy, now, _, _| policy.started(now, index));
     }

@@ -56,8 +56,8 @@ impl Purse {
         }
     }
 
-    /// Takes up to `most` funds that are to be had without waiting, those that back a loan not
-    /// counted, and says how many.
+    /// Takes up to `most` funds that can be had without waiting, and says how many. Those that back a loan
+    /// do not count.
     pub(crate) fn take(&mut self, most: usize) -> usize {
         let before = self.len();
         while self.len() - before < most {
@@ -69,7 +69,7 @@ impl Purse {
         self.len() - before
     }
 
-    /// Takes the own slot for a token, if nobody uses it, and returns that token.
+    /// Takes the own slot in place of a token, if nobody uses it, and returns that token.
     pub(crate) fn exchange(&mut self) -> Option<Fund> {
         if self.own.is_some() || self.tokens.is_empty() {
             return None;
@@ -78,7 +78,7 @@ impl Purse {
         self.tokens.pop()
     }
 
-    /// Takes what was granted: how many funds that were, and how many of them backed no loan.
+    /// Takes what was granted, and says how many funds that were and how many of them backed no loan.
     pub(crate) fn collect(&mut self) -> (usize, usize) {
         let Some(account) = self.account else { return (0, 0) };
         let granted = self.ledger.collect(account);
@@ -87,7 +87,7 @@ impl Purse {
         (count, self.len() - before)
     }
 
-    /// What backs the loans, on top of what the pool wants by itself. So many funds are about to be
+    /// What the pool wants by itself, and what would back its loans; `leaving` funds are about to be
     /// [withdrawn](Self::withdraw).
     pub(crate) fn and_loans(&self, wanted: Demand, leaving: usize) -> Demand {
         let loans = self.loans.saturating_sub(leaving);
@@ -108,7 +108,7 @@ impl Purse {
         self.account.map_or_else(Market::default, |account| self.ledger.market(account, tokens))
     }
 
-    /// The same without a look at the jobserver, which takes a system call.
+    /// The same without looking at the jobserver, which would take a system call.
     pub(crate) fn rivals(&self) -> Market {
         let tokens = !self.tokens.is_empty();
         self.account.map_or_else(Market::default, |account| self.ledger.rivals(account, tokens))
