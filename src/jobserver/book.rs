@@ -39,7 +39,7 @@ pub(crate) enum Offer<T> {
 struct Account<T> {
     demand: Demand,
     inbox: Vec<Fund<T>>,
-    /// It has been granted or has taken a fund since it was last known to have none.
+    /// It has been granted a fund, or has taken one, since it was last known to have none.
     holds: bool,
 }
 
@@ -148,8 +148,8 @@ impl<T> Book<T> {
         self.open_accounts().map(|(_, account)| account.demand.funds).sum()
     }
 
-    /// Whether another account wants a fund, and whether another one starves to which an account could give
-    /// something that has `tokens` or not.
+    /// Whether another account wants a fund; and whether another one starves that this one, which has `tokens` or not,
+    /// could give something to.
     pub(crate) fn rivals(&self, id: usize, tokens: bool) -> (bool, bool) {
         let others = || self.open_accounts().filter(move |&(other, _)| other != id);
         let demands = || others().map(|(_, account)| account.demand);

@@ -10,10 +10,9 @@ static FORKS: AtomicU32 = AtomicU32::new(0);
 
 /// The process that a connection or a pool belongs to.
 ///
-/// A forked child has a copy of all that its parent knows, and none of the parent's threads: the
+/// A forked child has a copy of its parent's memory, but none of the other threads: the
 /// tokens are not its own, and a lock that another thread held is held for ever. So whatever has
-/// tokens or locks asks this first, which costs no more than to read a number that hardly ever
-/// changes.
+/// tokens or locks asks this first, which only reads a number that hardly ever changes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Home(u32);
 
@@ -30,7 +29,7 @@ impl Home {
         &things[self.0 as usize % things.len()]
     }
 
-    /// Whether this is the process still.
+    /// Whether this is still that process.
     #[inline]
     pub(crate) fn is_here(self) -> bool {
         // Relaxed: it changes only before the child's one thread returns from `fork`.
@@ -53,9 +52,9 @@ impl Home {
     }
 }
 
-/// Does what must have been done, and may be done twice.
+/// Does what must be done once, and may be done twice.
 ///
-/// Not a `Once`: in a child that was forked while another thread did it, that would wait for ever.
+/// Not a `Once`, which would wait for ever in a child forked while another thread was in it.
 pub(super) fn unless_done(done: &AtomicBool, act: impl FnOnce()) {
     if !done.load(Ordering::Acquire) {
         act();
@@ -73,7 +72,7 @@ fn astray() -> ! {
     panic!("{ASTRAY}");
 }
 
-/// Has each fork counted, in the child.
+/// Arranges for each fork to be counted, in the child.
 #[cfg(unix)]
 fn count_forks() {
     extern "C" fn in_child() {
@@ -84,7 +83,7 @@ fn count_forks() {
         // SAFETY: the function is `extern "C"`, unwinds nowhere, does nothing that a signal handler
         // might not, and lives as long as the program.
         let refused = unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
-        // Out of memory, children go unnoticed until they exit.
+        // If that fails for want of memory, children go unnoticed until they exit.
         debug_assert_eq!(refused, 0);
     });
 }

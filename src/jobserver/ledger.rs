@@ -73,9 +73,9 @@ impl Ledger {
         self.home
     }
 
-    /// Has `call` called whenever the own slot lies idle, for somebody who runs on a token.
+    /// Has `call` called whenever the own slot falls idle, for somebody who could run on it instead of a token.
     pub(crate) fn on_own_slot_free(&self, call: fn()) {
-        // There is one session, and nobody else.
+        // Only the session calls this, and there is one.
         let _ = self.own_slot_free.set(call);
     }
 
@@ -89,7 +89,7 @@ impl Ledger {
         if self.home.is_here() { self.state.lock().out.ever_read() } else { 0 }
     }
 
-    /// Tokens that could not be written back, for another reason than that there was no room.
+    /// Tokens that could not be written back, other than for want of room.
     pub(crate) fn losses(&self) -> usize {
         if !self.home.is_here() {
             return 0;
@@ -193,7 +193,7 @@ impl Ledger {
         self.demand_in(self.state.lock(), id, demand)
     }
 
-    /// The holder of an account that waits has no other fund, and any will do. Nothing happens if all that it
+    /// Notes that the holder of an account has no other fund, and that any will do. Nothing happens if all that it
     /// wants has been granted meanwhile.
     pub(crate) fn insist(self: &Arc<Self>, id: usize) {
         let state = self.state.lock();
@@ -222,12 +222,12 @@ impl Ledger {
             return granted > 0;
         }
         if demand.starving && granted == 0 {
-            // Only those who could give something up: there may be a hundred pools.
+            // Only those who could give something up, since there may be a hundred pools.
             let holds = |&(other, _): &(usize, _)| other != id && state.book.holds(other);
             let others = state.holders.iter().enumerate().filter(holds);
             others.filter_map(|(_, holder)| holder.as_ref()).for_each(|holder| holder.nudge());
         }
-        // Where no token will ever come, the own slot may still, from those who were nudged.
+        // If no token will ever come, the own slot still may, from those who were nudged.
         let waits = !state.is_dry() && !self.source.is_local();
         drop(state);
         if waits && let Err(error) = self.broker.call(self) {
@@ -236,12 +236,12 @@ impl Ledger {
         granted > 0
     }
 
-    /// A fund that came back since an account's last try. It lies there only while nobody else wants it:
-    /// else the book would have passed it on.
+    /// A fund that came back since an account's last try. If one lies there, nobody else wants it, or the book
+    /// would have passed it on.
     fn left_over(&self, state: &mut State, tokens_only: bool) -> Option<Fund> {
         let own = if tokens_only { None } else { state.book.take_own() };
         own.or_else(|| {
-            // Else the broker waits for it, after those who came before.
+            // Otherwise the broker waits for it, behind those who came before.
             let here = self.source.is_local() || state.out.kept() > 0;
             here.then(|| self.try_token(state)).flatten().map(AnyFund::Token)
         })
@@ -255,7 +255,7 @@ impl Ledger {
     /// Gives a fund back: to whoever in this process needs it most, else to the jobserver.
     pub(crate) fn give(self: &Arc<Self>, fund: Fund) {
         if !self.home.is_here() {
-            // The parent gives it back. Forgotten, since some give themselves back when dropped.
+            // The parent gives it back. Not dropped, since some tokens then give themselves back.
             return std::mem::forget(fund);
         }
         let holder = {
@@ -284,7 +284,7 @@ impl Ledger {
     fn put(self: &Arc<Self>, state: &mut State, token: RawToken) {
         let Some(byte) = token.byte() else {
             state.out.remove(&token);
-            // Its client writes it; what becomes of that, it does not tell.
+            // Its client writes it, and does not tell whether that went well.
             let _ = self.source.put(token);
             return;
         };
@@ -296,7 +296,7 @@ impl Ledger {
         }
     }
 
-    /// Writes what is kept, as far as that goes.
+    /// Writes the tokens that are kept, as many as possible.
     fn write_kept(&self, state: &mut State) -> io::Result<()> {
         while let Some(byte) = state.out.take_kept() {
             match self.source.put(RawToken::Byte(byte)) {
@@ -316,21 +316,21 @@ impl Ledger {
 
     /// Gives everything back because the process ends; nothing is taken from now on.
     ///
-    /// Not if the state is held for so long: by a thread that a signal has interrupted, whose handler
-    /// exits, it is held for ever.
+    /// Gives up if the state stays locked for `patience`: if a signal's handler that exits has interrupted the
+    /// thread that holds the lock, it stays locked for ever.
     pub(super) fn close_at_exit(&self, patience: Duration) {
         if !self.home.is_here() {
             return;
         }
         let Some(mut state) = self.state.lock_within(patience) else { return };
         state.closed = true;
-        // First, or what is given back may be announced to our own broker.
+        // First, or a token that is given back may be announced to our own broker.
         let announced = self.source.leave();
         for byte in announced.into_iter().chain(state.out.drain_bytes()) {
-            // Nobody is left to whom a failure could be told.
+            // Nobody is left who could be told of a failure.
             let outcome = self.source.put_at_last(byte).or_else(|_| self.source.put_at_last(byte));
             if outcome.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
-                // Twice there was no room for as long as may be waited.
+                // Twice there was no room until patience ended.
                 break;
             }
         }
@@ -355,7 +355,7 @@ impl Ledger {
     pub(super) fn room(&self) {
         let mut state = self.state.lock();
         if !state.closed {
-            // Where it fails, the errand is the same again, or there is none any more.
+            // If it fails, the errand stays the same, or there is none any more.
             let _ = self.write_kept(&mut state);
         }
     }
@@ -374,7 +374,7 @@ impl Ledger {
             let mut state = self.state.lock();
             let token = match token {
                 None if state.closed => None,
-                // Subtle: under the lock, else what is read and not yet noted when the process
+                // Subtle: under the lock, or a token that is read but not yet noted when the process
                 // ends would be lost.
                 None => self.source.try_take()?,
                 Some(token) if state.closed => {
@@ -394,13 +394,13 @@ impl Ledger {
 
     /// What others want, as seen from an account whose holder has `tokens` or not.
     pub(crate) fn market(&self, id: usize, tokens: bool) -> Market {
-        // Of a budget that nobody shares, the ledger knows all who want a token.
+        // If nobody shares the budget, the ledger knows all who want a token.
         let exclusive = self.source.is_local();
         let lying = if exclusive { usize::MAX } else { self.source.lying().unwrap_or(0) };
         Market { lying, ..self.rivals(id, tokens) }
     }
 
-    /// The same without a look at the jobserver: nothing is said to lie there.
+    /// The same without looking at the jobserver: as if nothing lay there.
     pub(crate) fn rivals(&self, id: usize, tokens: bool) -> Market {
         let (rival, rival_starving) = self.state.lock().book.rivals(id, tokens);
         Market { lying: 0, rival, rival_starving }
@@ -425,7 +425,7 @@ impl State {
         }
     }
 
-    /// Calls all who may wait for a token, now that they may have to do with the own slot.
+    /// Nudges all who may wait for a token: they may have to make do with the own slot.
     fn nudge_all(&self) {
         self.holders.iter().flatten().for_each(|holder| holder.nudge());
     }

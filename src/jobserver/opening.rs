@@ -1,4 +1,4 @@
-//! Opening what the environment names, once it is known that it can hold tokens.
+//! Opening what the environment names, after checking that it can hold tokens.
 
 use std::fmt::Display;
 use std::fs::{File, OpenOptions};
@@ -16,12 +16,12 @@ use super::error::Cause;
 /// How a number may have come to stand for something else.
 const REUSED: &str = "the number may have been used again: make passes its own on only if the recipe's line has a `+`";
 
-/// The files behind the descriptors that this process has had closed on exec, by their numbers, modulo how many there
-/// are. A forked child knows what its parent does, and a lock might be held there for ever.
+/// The inodes behind the descriptors that this crate has made close on exec, by descriptor modulo the length. No lock,
+/// which might be held for ever in a forked child; the child has a copy of them.
 static KEPT: [AtomicU64; 64] = [const { AtomicU64::new(0) }; 64];
 
-/// Refuses what cannot have been inherited: whatever is closed on exec, unless [`keep_from_children`] has had it so,
-/// was opened in this process, under a number that had been closed. Its bytes are no tokens.
+/// Refuses what cannot have been inherited. A descriptor that is closed on exec was opened in this process, under a
+/// number that had been closed, unless [`keep_from_children`] has made it so. Its bytes are no tokens.
 pub(super) fn check_inherited(read: RawFd, write: RawFd) -> Result<(), Cause> {
     for raw in [read, write] {
         let inspected =
@@ -50,21 +50,20 @@ pub(super) fn keep_from_children(read: RawFd, write: RawFd) -> io::Result<()> {
 
 /// Refuses what cannot be the two ends of a jobserver, without reading or writing.
 ///
-/// Of the things that have two ends nothing but a pipe: a number that was closed and has been used again is most often a
-/// socket's or a device's.
+/// Nothing but a pipe will do: a number that was closed and has been used again mostly belongs to a socket or a device.
 pub(super) fn check_ends(read: RawFd, write: RawFd) -> Result<(), Cause> {
     let input = check_end(read, OFlags::WRONLY, "read")?;
     let output = check_end(write, OFlags::RDONLY, "written")?;
-    // Numbers that were closed and have been used again. Elsewhere, the ends of one pipe may have
-    // numbers of their own.
+    // Otherwise numbers that were closed have been used again. On other systems, the two ends of one pipe may have
+    // different inodes.
     if cfg!(target_os = "linux") && !same_file(&input, &output) {
         return Err(Cause::Text(format!("descriptors {read} and {write} are of different pipes")));
     }
     Ok(())
 }
 
-/// Whether two descriptors are still of the files that were opened by them: whoever in this process has closed them
-/// since has let others have their numbers.
+/// Whether two descriptors still belong to the files that were opened through them. If something in this process has
+/// closed them since, other files may have their numbers.
 pub(super) fn are_still(ends: [(RawFd, &impl AsFd); 2]) -> bool {
     ends.into_iter().all(|(raw, opened)| {
         let now = with_descriptor(raw, |fd| rustix::fs::fstat(fd)).ok();
@@ -98,7 +97,7 @@ fn check_end(raw: RawFd, wrong: OFlags, purpose: &str) -> Result<Stat, Cause> {
 /// Opens the ends of a named fifo, or of a device that acts as one; neither ever blocks.
 pub(super) fn fifo(path: &Path) -> Result<(File, File), Cause> {
     let failed = |error: io::Error| Cause::Io(format!("open {path:?}"), error);
-    // Before it is opened, which may do something to a device or never end.
+    // Before it is opened: that may affect a device, or never return.
     let named = rustix::fs::stat(path).map_err(|errno| failed(errno.into()))?;
     check_named(path, &named)?;
     // Opened for both, a fifo never waits for its other end.

@@ -8,7 +8,7 @@ pub(super) struct Outstanding {
     by_byte: [usize; 256],
     /// Tokens of connections that keep their bytes to themselves.
     opaque: usize,
-    /// Those that nobody holds and that could not be written yet; counted above, too.
+    /// Those that nobody holds and that could not be written yet; also counted above.
     unwritten: Vec<u8>,
     /// How many were ever read.
     read: u64,

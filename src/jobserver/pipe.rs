@@ -22,8 +22,8 @@ use super::{opening, room};
 
 /// A connection to a jobserver.
 ///
-/// Whether a description blocks is a property that all processes share which inherited it, so the
-/// ends are opened again and the inherited ones are left as they are.
+/// All processes that inherited a description share whether it blocks. So the ends are opened again, and
+/// the inherited ones are left as they are.
 #[derive(Debug)]
 pub(crate) struct Pipe {
     input: Input,
@@ -53,8 +53,8 @@ enum Address {
 }
 
 impl Pipe {
-    /// Connects to the jobserver behind two descriptors, which it must have `inherited` or not, and keeps them from
-    /// children.
+    /// Connects to the jobserver behind two descriptors, and keeps them from children. If `inherited`, they must not
+    /// have been opened by this process.
     pub(super) fn from_descriptors(
         read: RawFd,
         write: RawFd,
@@ -101,7 +101,7 @@ impl Pipe {
         Some(Pipe { input, write: write_end, address: Address::Inherited(read, write) })
     }
 
-    /// Opens two ends again, or shares their descriptions where that is not to be: there is no `/proc/self/fd`, or
+    /// Opens two ends again, or shares their descriptions where that fails: there is no `/proc/self/fd`, or
     /// another user has made the pipe.
     fn over(read: RawFd, write: RawFd, address: Address) -> io::Result<Self> {
         let ends = Self::reopen(read, write).or_else(|_| Self::share(read, write));
@@ -134,7 +134,7 @@ impl Pipe {
         }
     }
 
-    /// Blocks until there may be a token, and reads it only where there is no other way.
+    /// Blocks until there may be a token, and reads it only if there is no other way to wait.
     pub(super) fn wait(&self) -> io::Result<Option<u8>> {
         match &self.input {
             Input::Sighted(read, queue) => queue.wait(read).map(|()| None),

@@ -13,11 +13,10 @@ fn uninterrupted<T>(mut call: impl FnMut() -> rustix::io::Result<T>) -> io::Resu
     rustix::io::retry_on_intr(&mut call).map_err(io::Error::from)
 }
 
-/// Among the readers that the kernel wakes one for each token, in the order in which they came.
+/// A place among the readers that the kernel wakes one at a time, one for each token, in the order in which they came.
 ///
-/// A blocking read would stand in the same order, but it cannot be withdrawn: a token that it takes
-/// while the process exits is lost. Those who `poll` are all woken at once and mostly come too
-/// late.
+/// A blocking read has a place in the same queue, but cannot be withdrawn: a token that it takes
+/// while the process exits is lost. Those who `poll` are all woken at once, and mostly come too late.
 #[cfg(target_os = "linux")]
 mod exclusive {
     use std::os::fd::OwnedFd;
@@ -44,8 +43,8 @@ mod exclusive {
         /// Blocks until a token may lie in `pipe`, for one thread at a time; for ever if the queue
         /// is closed meanwhile.
         pub(crate) fn wait(&self, pipe: impl AsFd + Copy) -> io::Result<()> {
-            // Entered anew each time, at the end: whoever stayed in the queue would be served
-            // before everybody who came later, again and again.
+            // Entered anew each time, at the end: one that stayed in the queue would be served
+            // before all who came later, again and again.
             {
                 let closed = self.closed.lock();
                 if *closed {
@@ -64,7 +63,7 @@ mod exclusive {
         /// Leaves the queue for good, so that no token is announced here instead of where it is
         /// waited for.
         pub(crate) fn close(&self, pipe: impl AsFd + Copy) {
-            // Not without end: whoever is about to wait may have been interrupted by a signal whose handler exits.
+            // Not without end: a signal's handler that exits may have interrupted a thread that is about to wait.
             if let Some(mut closed) = self.closed.lock_within(PIPE_PATIENCE) {
                 *closed = true;
             }

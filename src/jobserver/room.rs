@@ -44,7 +44,7 @@ fn enlarge(pipe: &impl AsFd, tokens: usize) -> io::Result<usize> {
     }
 }
 
-/// What the smallest pipes elsewhere hold; nothing there makes them larger on request.
+/// What the smallest pipes elsewhere hold; they cannot be enlarged.
 #[cfg(not(target_os = "linux"))]
 fn enlarge(_pipe: &impl AsFd, _tokens: usize) -> io::Result<usize> {
     Ok(4096)
@@ -52,9 +52,8 @@ fn enlarge(_pipe: &impl AsFd, _tokens: usize) -> io::Result<usize> {
 
 /// The most tokens for which a pipe of `size` bytes always has room.
 ///
-/// Subtle: fewer than its bytes. A page whose first tokens were taken is used again only when its
-/// last one was, so that of the pages in between all are full, but the first and the last may hold
-/// one token each.
+/// Subtle: fewer than its bytes. A page is used again only once its last token has been taken. So all pages
+/// in between are full, but the first and the last may hold a single token each.
 #[cfg(target_os = "linux")]
 fn room(size: usize, page: usize) -> usize {
     size.saturating_sub(page) + 1

@@ -43,8 +43,8 @@ pub(crate) enum Source {
 #[derive(Debug)]
 pub(crate) struct Host {
     client: Client,
-    /// The same jobserver on descriptions of our own, where that can be had: a client alone can
-    /// neither be tried, nor given up waiting with, nor emptied when the process ends.
+    /// The same jobserver on descriptions of our own, if it can be opened again. With the client alone one can
+    /// neither try, nor stop waiting, nor give everything back when the process ends.
     #[cfg(unix)]
     pipe: Option<Pipe>,
 }
@@ -57,8 +57,8 @@ pub(crate) struct Local {
     free: Mutex<usize>,
     /// Set once the budget is shared; the tokens lie there from then on.
     shared: OnceLock<Box<Source>>,
-    /// In place of what was held when the budget was shared: a semaphore takes back what it gave, and
-    /// nothing else.
+    /// In place of the tokens that were held when the budget was shared: a semaphore takes back only what it
+    /// gave.
     #[cfg(not(unix))]
     proxies: Mutex<Vec<Acquired>>,
 }
@@ -92,7 +92,7 @@ impl Source {
         matches!(self, Source::Local(local) if local.shared.get().is_none())
     }
 
-    /// Takes a token if one is to be had without waiting.
+    /// Takes a token if there is one without waiting.
     pub(crate) fn try_take(&self) -> io::Result<Option<RawToken>> {
         match self {
             Source::Local(local) => {
@@ -190,7 +190,7 @@ impl Source {
         }
     }
 
-    /// Whether a token that found no room finds some before the patience with it ends.
+    /// Whether there is room for a token, which found none, before patience ends.
     fn has_room_soon(&self) -> io::Result<bool> {
         match self {
             Source::Local(local) => local.shared.get().map_or(Ok(true), |it| it.has_room_soon()),
@@ -219,8 +219,8 @@ impl Source {
     pub(super) fn configure(&self, command: &mut Command, make: bool) -> io::Result<()> {
         match self {
             Source::Local(local) => local.share()?.configure(command, make),
-            // Not by the client, which does not know whether the descriptors that it names are still open, nor that
-            // they may have been closed on exec since.
+            // Not by the client: it does not know whether its descriptors are still open, nor that
+            // they may be closed on exec by now.
             #[cfg(unix)]
             Source::Pipe(pipe) | Source::Client(Host { pipe: Some(pipe), .. }) => {
                 pipe.configure(command, make)
@@ -237,7 +237,7 @@ impl Source {
     }
 }
 
-/// Opens again what a client is connected to, going by what it would tell a child.
+/// Opens again what a client is connected to, as it would tell a child.
 #[cfg(unix)]
 fn reopen(client: &Client) -> Option<Pipe> {
     let mut child = Command::new("true");
@@ -264,8 +264,8 @@ impl Local {
         Ok(())
     }
 
-    /// The same while the process ends, perhaps in a signal's handler, by which whoever has the lock was interrupted:
-    /// then the tokens lie in the pipe already, or nobody else could want them.
+    /// The same while the process ends, perhaps in a signal's handler that has interrupted the holder of the lock:
+    /// then the other tokens lie in the pipe already, or no other process could want them.
     fn put_at_last(&self, token: RawToken) -> io::Result<()> {
         match (self.free.lock_within(PIPE_PATIENCE), self.shared.get()) {
             (Some(free), _) => self.put(free, token),
@@ -285,7 +285,7 @@ impl Local {
         #[cfg(not(unix))]
         let source = {
             let client = Client::new(self.limit)?;
-            // Nobody else knows of it yet, so that none of these waits.
+            // Nobody else knows of it yet, so none of these has to wait.
             let held = (*free..self.limit).map(|_| client.acquire()).collect::<io::Result<_>>()?;
             *self.proxies.lock() = held;
             Source::client(client)

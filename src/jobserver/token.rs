@@ -72,8 +72,8 @@ impl Drop for Held {
 
 /// The token that a thread runs on, given up until this is dropped.
 ///
-/// One and no more. Threads that gave up several, and waited for one after another, could each have what the next
-/// one waits for; but of those that give up one each, the last to do so leaves it to the others.
+/// One and no more. Threads that gave up several, and then waited for one after another, could each hold what another
+/// one waits for. If each gives up only one, the last to do so leaves it to the others.
 pub(crate) struct Resigned(Option<Arc<Held>>);
 
 impl Resigned {
@@ -116,7 +116,7 @@ impl fmt::Debug for Token {
 
 /// Blocks until there is a token for a thread outside any pool; once none will ever come, the own slot will do.
 ///
-/// It starves: a pool that has a token and no need of it may be where somebody waits for this thread.
+/// The thread counts as starving: a pool that holds a token without need may have a job that waits for this thread.
 pub(super) fn await_token(ledger: &Arc<Ledger>) -> Fund {
     Waiting::begin(ledger, Demand { funds: 1, starving: true, tokens_only: true }).end()
 }
@@ -142,7 +142,7 @@ impl Waiting {
         self.account
     }
 
-    /// Blocks until the fund has come. Once no token will ever come, whoever has the own slot without need
+    /// Blocks until the fund has come. Once no token will ever come, whoever holds the own slot without need
     /// makes way.
     pub(crate) fn end(&self) -> Fund {
         let mut dry = false;
