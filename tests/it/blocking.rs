@@ -344,6 +344,34 @@ fn jobs_that_need_each_other_alive_meet_all_the_same() {
     }
 }
 
+/// On stock rayon this ends with as many threads as there are jobs (rayon-rs/rayon#1269).
+#[cfg(target_os = "linux")]
+#[test]
+fn jobs_that_wait_for_messages_of_other_jobs_finish() {
+    for tokens in [0, 1] {
+        must_end(&format!("a chain of channels, {tokens} tokens"), move || {
+            let pool = watchful(&Jobserver::new(tokens), 4);
+            let (first, mut last) = mpsc::channel();
+            pool.scope(|scope| {
+                // Each passes on what the one before it sends; whoever spawns them takes the last one first.
+                for _ in 0..4 {
+                    let (send, receive) = mpsc::channel();
+                    let before = std::mem::replace(&mut last, receive);
+                    scope.spawn(move |_| {
+                        let number: u32 = before.recv().expect("the one before it sends");
+                        send.send(number + 1).expect("the one after it waits");
+                    });
+                }
+                first.send(0).expect("the first one waits");
+            });
+            assert_eq!(last.recv(), Ok(4));
+            let stats = pool.stats();
+            assert!(stats.lendings > 0 || tokens > 0, "the last one blocked: {stats:?}");
+            at_rest(pool.jobserver(), tokens);
+        });
+    }
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn two_pools_that_block_on_each_other_finish() {
