@@ -1,5 +1,6 @@
 //! The governor's own thread: keeps its time and posts its errands.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -26,20 +27,20 @@ impl Driver {
     /// Runs on a thread of its own, which is no worker: what a worker spawned would not get into the injector.
     pub(crate) fn run(self, post: Post) {
         sharpen_timers();
-        while let Some(after) = self.round(&post) {
+        while let ControlFlow::Continue(after) = self.round(&post) {
             self.governor.alarm.sleep(&self.bed, after);
         }
     }
 
-    /// Does what is due and says how long to sleep, or `None` if the pool has ended.
-    fn round(&self, post: &Post) -> Option<Option<Nanos>> {
+    /// Does what is due and says how long to sleep (`None`: until woken); breaks off if the pool has ended.
+    fn round(&self, post: &Post) -> ControlFlow<(), Option<Nanos>> {
         let governor = &*self.governor;
         let mut posted = false;
         loop {
             let mut state = governor.state.lock();
             state.asleep_until = None;
             if state.policy.ended() {
-                return None;
+                return ControlFlow::Break(());
             }
             let now = governor.now();
             if std::mem::take(&mut posted) {
@@ -58,10 +59,8 @@ impl Driver {
             let again = after == Some(0);
             if posts > 0 || call {
                 if state.policy.presumes_sleep() {
-                    state
-                        .policy
-                        .sample()
-                        .for_each(|worker| self.governor.seats[worker].await_probe());
+                    let sample = state.policy.sample();
+                    sample.for_each(|worker| governor.seats[worker].await_probe());
                 }
             } else if !again {
                 state.asleep_until = Some(deadline.unwrap_or(Nanos::MAX));
@@ -69,10 +68,10 @@ impl Driver {
                 governor.alarm.set(after);
             }
             drop(state);
-            let Afterwards { wake, give, ring: _ } = afterwards;
-            governor.follow_up(Afterwards { wake, give, ring: false });
+            // The alarm would wake this very thread.
+            governor.follow_up(Afterwards { ring: false, ..afterwards });
             if posts == 0 && !call && !again {
-                return Some(after);
+                return ControlFlow::Continue(after);
             }
             if posts > 0 {
                 governor.posted.store(governor.now(), Ordering::Relaxed);
