@@ -1,9 +1,8 @@
 //! What calls and memory cost as workers and pools become many.
 //!
-//! `cargo bench --bench scaling -- [--quick] [--record FOLDER] [FILTER...]` prints medians beside stock
-//! rayon's, which takes turns with ours: with two threads, as many as ours may run, and with all of ours' threads, so that it shows
-//! what is rayon's own cost of a wide pool. A filter is for `calls`, `pools`,
-//! `search` or `memory`.
+//! `cargo bench --bench scaling -- [--quick] [--record FOLDER] [FILTER...]` prints medians beside those of stock
+//! rayon, which takes turns with ours. It runs with two threads, as many as ours may run, and with as many as ours
+//! has, which shows rayon's own cost of a wide pool. A filter is for `calls`, `pools`, `search` or `memory`.
 
 #[path = "common/args.rs"]
 mod args;
@@ -111,8 +110,8 @@ fn nothing() {
 /// A name, and a call.
 type Contender<'a> = (&'static str, &'a mut dyn FnMut());
 
-/// Contenders take turns, another one first each time, since the machine is not the same throughout. A round is
-/// many calls of one, right after each other, of which the median is kept; the first round only warms up.
+/// Contenders take turns, with another one first each time, since the machine changes with time. A round is
+/// many calls of one contender in a row, of which the median is kept; the first round only warms up.
 fn in_turn<const N: usize>(
     figures: &mut Figures,
     what: &str,
@@ -179,8 +178,8 @@ fn run_by(thread: NonZeroI32) -> Result<f64, Box<dyn Error>> {
     Ok(told.split_whitespace().next().ok_or("no number")?.parse()?)
 }
 
-/// Memory as workers become many: what a pool of ours costs beside its workers is in all widths, so that what
-/// each worker costs is told by how the difference grows from one to the next.
+/// Memory as workers become many. What a pool of ours costs beside its workers is the same at all widths, so what
+/// each worker costs shows in how the difference grows from one width to the next.
 fn heavy(figures: &mut Figures, runs: usize) -> Result<(), Box<dyn Error>> {
     let mut narrower = None;
     for workers in WIDTHS {

@@ -143,7 +143,7 @@ fn read_both(children: [&mut Child; 2]) -> Result<[Stamps; 2], Box<dyn Error>> {
     })
 }
 
-/// Two copies, so many times anew: which of them is ahead is soon settled, and may stay so for long.
+/// Two copies, started anew for each run: which of them is ahead is settled early, and may stay so for long.
 fn equals(figures: &mut Figures, bins: usize, runs: usize) -> Result<(), Box<dyn Error>> {
     let run = |_| {
         let jobserver = Jobserver::new(TOKENS);
@@ -185,8 +185,8 @@ fn late(figures: &mut Figures, bins: usize) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// How many leaves a slot runs of those it could, were sleeping exact: told by the early one, which
-/// had all tokens and its own slot before the other began.
+/// The part of the leaves that a slot really runs, of those it could if sleeps were exact. Measured on the early
+/// one, which had all tokens and its own slot before the other began.
 fn overhead(early: &[(u64, u64)], alone: u64) -> f64 {
     let last = early.iter().take_while(|stamp| stamp.0 < alone).last().expect("it was alone");
     let full = (TOKENS + 1) as f64 / LEAF.as_secs_f64() / 1e3;

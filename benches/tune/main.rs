@@ -4,7 +4,8 @@
 //! [--record FOLDER] [FILTER...]` prints a line for each constant, factor and row: the ratio to a pool
 //! in which nothing is changed, which runs the same work in the same round, and the tokens taken; then figures of
 //! other benches.
-//! A filter is for the name of a constant and the kind of work, or the other bench. Without that flag the library has nothing to set the constants by, and nothing is done.
+//! A filter is for the name of a constant and the kind of work, or the other bench. Without that flag the library
+//! cannot change its constants, and nothing is done.
 
 #[path = "../common/args.rs"]
 mod args;

@@ -158,8 +158,8 @@ fn a_pool_that_is_dropped_by_another_thread_ends() {
     });
 }
 
-/// Fair share asks every worker for a token, by a job in the queue of each. With the copy of the thread that has left
-/// rayon's pool lives on until that thread waits for jobs once more, of whatever pool; but it holds nothing.
+/// Fair share asks every worker for a token, by a job in the queue of each. As long as the copy of the thread that has
+/// left lies there, rayon's pool lives on: until that thread next waits for jobs of any pool. But it holds nothing.
 #[test]
 fn a_dropped_pool_that_was_asked_for_a_token_holds_nothing() {
     must_end("a contended pool", || {
@@ -186,8 +186,8 @@ fn a_dropped_pool_that_was_asked_for_a_token_holds_nothing() {
     });
 }
 
-/// It works on its own account besides, so that the pool would have to find out. Those that were of use before are called
-/// at once, as by a thread outside.
+/// The thread also works outside the pool, so nothing else tells when it calls. As for a call from outside, the workers
+/// that were of use before are woken at once.
 #[test]
 fn a_call_of_the_thread_that_built_the_pool_is_announced() {
     must_end("its calls", || {

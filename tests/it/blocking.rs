@@ -194,8 +194,8 @@ fn threads_that_hold_several_tokens_give_up_one_and_never_wait_for_each_other() 
     });
 }
 
-/// The pool's other worker has the only token meanwhile, and nothing to do; the own slot is with a pool that
-/// nobody calls.
+/// Meanwhile the pool's other worker has the only token and nothing to do, and a pool that nobody calls has the own
+/// slot.
 #[test]
 fn a_job_may_wait_for_a_thread_that_waits_for_a_token() {
     let test = "blocking::a_job_may_wait_for_a_thread_that_waits_for_a_token";
@@ -264,8 +264,8 @@ fn a_pool_dropped_while_a_job_blocks_ends_after_it() {
     });
 }
 
-/// Once the turns and probes of idle workers passed for jobs: they kept their tokens, and the pool was not seen to be so
-/// busy that it had to be looked through for whoever blocks.
+/// Once the turns and probes of idle workers passed for jobs: they kept their tokens, and the pool did not look busy
+/// enough to be searched for workers that block.
 #[test]
 fn idle_workers_keep_no_tokens_beside_a_job_that_blocks() {
     for (tokens, workers) in [(7, 3), (7, 16), (15, 64)] {
@@ -305,7 +305,7 @@ fn a_lock_held_across_a_parallel_loop_is_no_deadlock() {
         });
         for seen in [true, false] {
             must_end(&format!("Mutex across blocking, {tokens} tokens"), move || {
-                // Seen to block in one round, and let loose in the other.
+                // Some are seen to block; the others go on unfunded.
                 let jobserver = Jobserver::new(tokens);
                 let pool = if seen { watchful(&jobserver, 4) } else { pool(4, tokens) };
                 let lock = Mutex::new(0);

@@ -145,7 +145,7 @@ fn a_child_forked_on_a_worker_is_refused_too() {
     });
 }
 
-/// Once locks kept who waits for them in a table of the process, of which the child has a copy: one of a hundred hung.
+/// Once the locks queued their threads in one table of the process, of which the child has a copy: one in a hundred hung.
 #[test]
 fn children_of_a_process_with_many_workers_may_have_pools_of_their_own() {
     let test = "fork::children_of_a_process_with_many_workers_may_have_pools_of_their_own";
@@ -226,7 +226,7 @@ fn a_forked_child_may_have_a_jobserver_of_its_own() {
     });
 }
 
-/// One that nobody counts as a fork is told by its number all the same when it exits.
+/// It is not counted as a fork, but its process number gives it away when it exits.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_child_made_by_the_bare_system_call_gives_nothing_back_either() {
@@ -251,7 +251,7 @@ fn a_child_made_by_the_bare_system_call_gives_nothing_back_either() {
     });
 }
 
-/// Once they waited for a lock that another thread of the parent had held.
+/// Once such children waited for a lock that another thread of the parent had held.
 #[test]
 fn a_child_forked_while_another_thread_connects_may_have_a_jobserver_of_its_own() {
     let test = "fork::a_child_forked_while_another_thread_connects_may_have_a_jobserver_of_its_own";

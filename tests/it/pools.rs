@@ -340,7 +340,7 @@ fn jobs_that_panic_lose_no_token() {
     });
 }
 
-/// A library that seized it would leave its host without one.
+/// A library that seized the global pool would leave its host without one.
 #[test]
 fn pools_of_ones_own_leave_the_global_one_to_the_host() {
     let test = "pools::pools_of_ones_own_leave_the_global_one_to_the_host";
@@ -366,7 +366,8 @@ fn pools_of_ones_own_leave_the_global_one_to_the_host() {
     });
 }
 
-/// Once the pool kept the own slot for the first of them to come up, or took one of them for a worker that had it.
+/// Once the pool kept the own slot for the first worker to come up, or took one in its handler for the worker that had
+/// it.
 #[test]
 fn start_handlers_may_wait_for_another_pool() {
     for tokens in [0, 1] {

@@ -1,4 +1,4 @@
-//! What pools do at rest, and what they leave behind: nothing.
+//! What pools do at rest, and what they leave behind: nothing at all.
 #![cfg(target_os = "linux")]
 
 use std::collections::BTreeSet;
@@ -74,10 +74,10 @@ fn an_idle_pool_sleeps() {
             let switches = || switches_of_others().expect("proc is mounted");
             let still = |time: Duration| {
                 let before = switches();
-                virtual_core(time); // nothing is waited for: this is the time to be slept through
+                virtual_core(time); // not a wait for anything: the time in which nobody may wake up
                 (switches() == before).then_some(before)
             };
-            // Whoever has parked may still be on its way to its seat, and wait long for a core there.
+            // A worker that has parked may still be on its way to its seat, and wait long for a core.
             eventually("the pools fall asleep", || still(Duration::from_millis(200)).is_some());
             let asleep = still(Duration::from_secs(1));
             assert!(asleep.is_some_and(|threads| threads.len() > 12), "an idle pool woke up");

@@ -16,8 +16,8 @@ use crate::random::program::Random;
 use crate::random::seeds;
 use crate::support::{Gauge, eventually, must_end, virtual_core};
 
-/// A job that waits for another one without a word keeps its worker. There are never more than twelve of them at once, four
-/// for each caller: a pool that is as wide as this has workers left.
+/// A job that waits for another one without `blocking` keeps its worker. There are never more than twelve at once, four
+/// for each caller, so a pool as wide as this has workers left.
 const WIDE: usize = 16;
 
 /// A job that computes for so many microseconds.

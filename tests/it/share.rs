@@ -16,7 +16,7 @@ fn busy_pool(client: &jobserver::Client, fair: bool) -> ThreadPool {
     builder.detect_blocking(None).fair_share(fair).build().expect("six workers")
 }
 
-/// Keeps a pool busy until told otherwise: with more jobs than workers, but where a loop ends.
+/// Keeps a pool busy until told otherwise, with more jobs than workers except where a loop ends.
 fn work(pool: &ThreadPool, begun: &AtomicUsize, over: &AtomicBool) {
     pool.install(|| {
         begun.fetch_add(1, Ordering::Relaxed);
@@ -27,8 +27,7 @@ fn work(pool: &ThreadPool, begun: &AtomicUsize, over: &AtomicBool) {
     });
 }
 
-/// Says that others can stop when it is dropped: after a test that fails too, which would pass for
-/// one that hangs if they went on.
+/// Tells others to stop when it is dropped, after a test that fails, too: if they went on, it would seem to hang.
 struct Over<'a>(&'a AtomicBool);
 
 impl Drop for Over<'_> {
@@ -121,8 +120,8 @@ fn a_pool_that_must_not_give_way_offers_nothing() {
     });
 }
 
-/// An offer has every worker come to a job of ours, parked ones too: none of that may pile up, nor
-/// keep a broadcast that nobody announced from being run.
+/// An offer gives every worker a job of ours, parked ones too. These must not pile up, nor keep an
+/// unannounced broadcast from being run.
 #[test]
 fn a_broadcast_within_a_busy_pool_is_run() {
     for fair in [true, false] {
