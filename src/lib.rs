@@ -118,6 +118,7 @@
 //! Left out are what rayon has marked as deprecated: `Configuration`, `initialize` and
 //! `ThreadPool::new`.
 //!
+//! [`blocking`]: crate::blocking()
 //! [`jobserver`]: ThreadPoolBuilder::jobserver
 //! [`detect_blocking`]: ThreadPoolBuilder::detect_blocking
 //! [`fair_share`]: ThreadPoolBuilder::fair_share
