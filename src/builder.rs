@@ -228,7 +228,8 @@ impl<S> ThreadPoolBuilder<S> {
     /// [overcommit](crate::Stats::overcommits), until a worker runs out of work or a token comes.
     ///
     /// A worker that waits for a child process does not count as blocked as long as the child, or a child of
-    /// that, computes: the child runs on the worker's token.
+    /// that, computes: the child runs on the worker's token. At most 32 such processes are looked at, and none
+    /// where the kernel does not list them (without `CONFIG_PROC_CHILDREN`).
     ///
     /// `None` turns this off, for jobs that sleep in place of computing. Linux only; elsewhere the value has no
     /// effect.
