@@ -52,6 +52,17 @@ fn the_readme_names_both_commands_and_the_rust_version() {
 }
 
 #[test]
+fn the_readme_has_the_table_of_the_benchmarks() {
+    let (readme, benchmarks) = (text("README.md"), text("BENCHMARKS.md"));
+    let (_, figures) = readme.split_once("## How fast").expect("README tells how fast it is");
+    let table: Vec<_> = figures.lines().filter(|line| line.starts_with("| ")).collect();
+    assert!(table.len() > 4, "no table");
+    for line in table {
+        assert!(benchmarks.lines().any(|other| other == line), "not in BENCHMARKS.md: {line}");
+    }
+}
+
+#[test]
 fn a_file_holds_one_concept() {
     for (file, text) in sources() {
         let lines = text.lines().count();

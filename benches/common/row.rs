@@ -184,13 +184,54 @@ impl Row {
     }
 }
 
-/// The mean of a contender's ratios to stock over all rows with a token for each worker, in which
-/// twice as fast and half as fast cancel out; those of a single section after idleness are left out on demand, since
-/// how many cores are awake for it makes twice as much of a difference to anybody. NaN if there are none.
-pub(crate) fn mean_with_plenty(rows: &[Row], contender: Contender, idle_too: bool) -> f64 {
-    let counts = |row: &&Row| idle_too || !row.is_of_idleness();
-    let plenty = rows.iter().filter(|row| row.supply() == Supply::Plenty).filter(counts);
-    let (sum, count) = plenty
-        .fold((0.0, 0.0), |(sum, count), row| (sum + f64::ln(row.ratio(contender)), count + 1.0));
-    f64::exp(sum / count)
+/// The rows that a mean is of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Average {
+    /// Those with a token for each worker.
+    Plenty,
+    /// The same without those of a single section after idleness: how many cores are awake for it makes twice as much
+    /// of a difference to anybody.
+    Awake,
+    /// Those with fewer tokens, without those of more threads than two cores can search for work.
+    Starved,
+}
+
+impl Average {
+    pub(crate) const ALL: [Average; 3] = [Average::Plenty, Average::Awake, Average::Starved];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Average::Plenty => "a token for each worker",
+            Average::Awake => "the same, without the rows of idleness",
+            Average::Starved => "fewer tokens, without the rows of 256 threads",
+        }
+    }
+
+    /// What the mean may be at most, for ours.
+    pub(crate) fn bound(self) -> Option<f64> {
+        matches!(self, Average::Plenty | Average::Awake).then_some(MEAN_BOUND)
+    }
+
+    fn counts(self, row: &Row) -> bool {
+        match self {
+            Average::Plenty => row.supply() == Supply::Plenty,
+            Average::Awake => row.supply() == Supply::Plenty && !row.is_of_idleness(),
+            Average::Starved => row.supply() == Supply::Starved && row.workers < 256,
+        }
+    }
+
+    /// The mean of a contender's ratios to stock, in which twice as fast and half as fast cancel out. NaN if there are
+    /// no such rows.
+    pub(crate) fn of(self, rows: &[Row], contender: Contender) -> f64 {
+        let rows = rows.iter().filter(|row| self.counts(row));
+        let (sum, count) = rows
+            .fold((0.0, 0.0), |(sum, count), row| (sum + row.ratio(contender).ln(), count + 1.0));
+        f64::exp(sum / count)
+    }
+
+    /// Whether ours breaks the bound of this mean.
+    pub(crate) fn is_lost(self, rows: &[Row], contender: Contender) -> bool {
+        let ours = [Contender::Ours, Contender::Bare].contains(&contender);
+        ours && self.bound().is_some_and(|bound| self.of(rows, contender) > bound)
+    }
 }

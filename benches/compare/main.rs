@@ -37,7 +37,7 @@ use std::error::Error;
 use args::Options;
 use csv::Table;
 use process::Process;
-use row::{Contender, Row};
+use row::{Average, Contender, Row};
 use work::Work;
 
 const QUICK_ROUNDS: usize = 1;
@@ -62,14 +62,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     for contender in [Contender::Ours, Contender::Bare, Contender::Sized, Contender::Fork] {
-        let [mean, awake] = [true, false].map(|it| row::mean_with_plenty(&rows, contender, it));
-        println!(
-            "{} to stock with plenty of tokens, geometric mean: {mean:.3}, without the rows of idleness {awake:.3}",
-            contender.name()
-        );
-        let bound = [Contender::Ours, Contender::Bare].contains(&contender);
-        if bound && mean.max(awake) > row::MEAN_BOUND {
-            println!("    LOST: mean");
+        for average in Average::ALL {
+            let mean = average.of(&rows, contender);
+            let lost = if average.is_lost(&rows, contender) { "  LOST" } else { "" };
+            println!("{} to stock, {}: {mean:.3}{lost}", contender.name(), average.name());
         }
     }
     if let Some(folder) = options.record() {

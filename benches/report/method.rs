@@ -1,5 +1,6 @@
 //! The page.
 
+use std::iter;
 use std::path::Path;
 
 use crate::elsewhere;
@@ -7,7 +8,7 @@ use crate::machine;
 use crate::packing::{self, Start};
 use crate::plots::Plot;
 use crate::read::{BENCHES, Record};
-use crate::row::{BOUND, Contender, MEAN_BOUND, Row, Supply, mean_with_plenty};
+use crate::row::{Average, BOUND, Contender, MEAN_BOUND, Row, Supply};
 use crate::tables;
 
 /// All of BENCHMARKS.md. The plots and raw results are in the folder `link`.
@@ -74,26 +75,36 @@ fn summary(Record { rows, packings, figures, .. }: &Record) -> String {
     let lost = bound.map(|it| it.is_lost().then_some(it.bench.as_str()).into_iter().collect());
     lines.push(count("figures with a bound", lost));
     let columns = ["rows with", "all", "lost", "by which bound"];
-    let mean = |who| format!("{:.3}", mean_with_plenty(rows, who, true));
-    let [sized, fork] = [Contender::Sized, Contender::Fork].map(mean);
-    let verdict = |who| {
-        let awake = mean_with_plenty(rows, who, false);
-        let broken = mean_with_plenty(rows, who, true).max(awake) > MEAN_BOUND;
-        let verdict = if broken { "**lost**" } else { "kept" };
-        format!("{} ({awake:.3} without the rows of idleness: {verdict})", mean(who))
-    };
-    let [ours, bare] = [Contender::Ours, Contender::Bare].map(verdict);
     let alike = || rows.iter().filter(|row| row.supply() != Supply::Growing);
     let noisy = alike().filter(|row| row.ratio(Contender::Sized) > BOUND).count();
     let alike = alike().count();
     format!(
-        "{}\nThe geometric mean of all rows with a token for each worker is {ours} times stock rayon \
-         for ours, and {bare} for ours as the global pool with bare calls; the bound is {MEAN_BOUND}. \
-         It is {fork} for the fork, and {sized} for a pool sized once, which is stock rayon itself \
-         there. A single row's bound is {BOUND}; by noise alone that pool is beyond it in {noisy} of \
+        "{}\n{}\nThe bound of ours is {MEAN_BOUND} in the first two columns. A single row's bound is {BOUND}; by noise \
+         alone a pool sized once, which is stock rayon itself where no tokens come later, is beyond it in {noisy} of \
          {alike} rows.\n",
-        tables::table(&columns, lines)
+        tables::table(&columns, lines),
+        means(rows),
     )
+}
+
+/// How long everybody takes.
+fn means(rows: &[Row]) -> String {
+    let contenders = [
+        (Contender::Ours, "announced calls"),
+        (Contender::Bare, "bare calls"),
+        (Contender::Sized, "a pool sized once"),
+        (Contender::Fork, "rustc's fork of rayon"),
+    ];
+    let head = "times as long as stock rayon (geometric mean)";
+    let columns: Vec<_> = iter::once(head).chain(Average::ALL.map(Average::name)).collect();
+    let lines = contenders.map(|(contender, name)| {
+        let cell = |average: Average| {
+            let mean = format!("{:.3}", average.of(rows, contender));
+            if average.is_lost(rows, contender) { format!("**{mean}**") } else { mean }
+        };
+        iter::once(name.to_owned()).chain(Average::ALL.map(cell)).collect()
+    });
+    tables::table(&columns, lines)
 }
 
 fn count<'a>(name: &str, rows: impl Iterator<Item = Vec<&'a str>>) -> Vec<String> {
