@@ -156,7 +156,6 @@ impl Seat {
             family.forget();
             return stillness;
         }
-        let Some(kin) = clock.family() else { return Stillness::Blocked };
         match clock.waits_for_lock() {
             // For a thread of this process, whatever its children do.
             Some(true) => return Stillness::Blocked,
@@ -164,6 +163,7 @@ impl Seat {
             // It has woken just now.
             None => return Stillness::Runs,
         }
+        let Some(kin) = clock.family() else { return Stillness::Blocked };
         match family.look(now, kin) {
             Doings::Works => Stillness::Runs,
             Doings::Unknown => Stillness::Sleeps,
