@@ -51,28 +51,36 @@ impl AsFd for End {
     }
 }
 
-/// Whether the system knows calls that do not wait, whatever the description says.
-pub(super) fn can_decline() -> bool {
-    system::can_decline()
+/// Whether the system knows calls for this description that do not wait, whatever that says itself.
+pub(super) fn can_decline(read: &File) -> bool {
+    system::can_decline(read)
 }
 
 #[cfg(target_os = "linux")]
 mod system {
     use std::fs::File;
     use std::io::{self, IoSlice, IoSliceMut};
+    use std::os::fd::AsRawFd;
+    use std::ptr;
 
-    use rustix::io::{Errno, ReadWriteFlags, Result, preadv2, pwritev2};
+    use rustix::io::{ReadWriteFlags, Result, preadv2, pwritev2};
 
     /// From where the description stands, as it is with pipes anyway (preadv2(2)).
     const HERE: u64 = u64::MAX;
 
-    /// Older kernels refuse them for pipes.
-    pub(super) fn can_decline() -> bool {
-        let tried = io::pipe().map(|(pipe, _write)| {
-            let mut byte = [0];
-            preadv2(pipe, &mut [IoSliceMut::new(&mut byte)], HERE, ReadWriteFlags::NOWAIT)
-        });
-        matches!(tried, Ok(Err(Errno::AGAIN)))
+    /// Older kernels refuse them for all pipes, and new ones for what was opened by a name: a fifo, or a pipe anew.
+    ///
+    /// A token that lies there stays: there is no room for it where it would go.
+    pub(super) fn can_decline(read: &File) -> bool {
+        let nowhere = libc::iovec { iov_base: ptr::null_mut(), iov_len: 1 };
+        let (here, flags) = (-1_i64 as libc::c_long, ReadWriteFlags::NOWAIT.bits());
+        let fd = read.as_raw_fd();
+        // SAFETY: the array of one is valid, and the kernel answers what it cannot write to with EFAULT.
+        let answer = unsafe {
+            libc::syscall(libc::SYS_preadv2, fd, &raw const nowhere, 1_usize, here, here, flags)
+        };
+        let refused = io::Error::last_os_error().raw_os_error();
+        answer == -1 && matches!(refused, Some(libc::EAGAIN | libc::EFAULT))
     }
 
     pub(super) fn read(file: &File, bytes: &mut [u8]) -> Result<usize> {
@@ -91,7 +99,7 @@ mod system {
 
     use rustix::io::{Errno, Result};
 
-    pub(super) fn can_decline() -> bool {
+    pub(super) fn can_decline(_: &File) -> bool {
         false
     }
 

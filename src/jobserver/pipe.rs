@@ -38,7 +38,8 @@ enum Input {
     /// Where one can wait for a token without reading it.
     Sighted(End, Queue),
     /// From the inherited description, whatever its state, where it cannot be opened again and the system knows no
-    /// calls that do not wait: none but Linux does. A token that such a read takes while the process exits is lost.
+    /// calls for it that do not wait: none but Linux does, for what `pipe` has made. A token that such a read takes
+    /// while the process exits is lost.
     Blind(End),
 }
 
@@ -117,7 +118,7 @@ impl Pipe {
 
     fn share(read: RawFd, write: RawFd) -> io::Result<(Input, End)> {
         let (read, write) = (opening::duplicate(read)?, opening::duplicate(write)?);
-        if can_decline() {
+        if can_decline(&read) {
             return Ok((Input::Sighted(End::shared(read), Queue::new()?), End::shared(write)));
         }
         // These block as the descriptions do.
@@ -253,6 +254,8 @@ fn wait_and_read(end: &End) -> io::Result<u8> {
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
+    use std::os::fd::AsFd;
+
     use rustix::fs::fcntl_getfl;
 
     use super::*;
@@ -276,6 +279,27 @@ mod tests {
         assert_eq!(pipe.leave(), token, "it may have been announced to us");
         pipe.put(b'+').expect_err("a page of which a byte is left is full");
         assert_eq!(flags(), before);
+    }
+
+    /// The kernel knows no calls for them that do not wait: once the first try was taken for the end of the connection.
+    #[test]
+    fn of_a_fifo_that_cannot_be_opened_again_tokens_are_waited_for() {
+        let (read, write) = io::pipe().expect("a pipe");
+        // As a fifo is: by its name.
+        let ends = [(&read.as_fd(), OFlags::RDONLY), (&write.as_fd(), OFlags::WRONLY)];
+        let [input, output] = ends.map(|(end, flags)| {
+            let end = opening::reopen(end.as_raw_fd(), flags).expect("this system has /proc");
+            rustix::fs::fcntl_setfl(&end, OFlags::empty()).expect("it is open");
+            end
+        });
+        (&write).write_all(b"+").expect("there is room");
+        let (input, end) =
+            Pipe::share(input.as_raw_fd(), output.as_raw_fd()).expect("both are open");
+        let pipe = Pipe { input, write: end, address: Address::Inherited(-1, -1) };
+        assert_eq!(pipe.try_take().expect("it is sound"), None);
+        assert_eq!(pipe.wait().expect("it is sound"), Some(b'+'));
+        pipe.put(b'+').expect("it is sound, and there is room");
+        assert_eq!(pipe.lying().expect("it is sound"), 1);
     }
 
     #[test]
