@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon_core::{BroadcastContext, Scope, ScopeFifo, Yield};
 
@@ -27,8 +28,8 @@ use crate::{Jobserver, Stats};
 /// # Ok::<(), rayon_jobserver::BuildError>(())
 /// ```
 pub struct ThreadPool {
-    /// The thread that built it is its first worker.
-    adopts: bool,
+    /// Of a pool whose first worker is the thread that built it: whether that has announced a call.
+    builder: Option<AtomicBool>,
     pool: Arc<rayon_core::ThreadPool>,
     governor: Arc<Governor>,
     jobserver: Jobserver,
@@ -41,7 +42,8 @@ impl ThreadPool {
         governor: Arc<Governor>,
         jobserver: Jobserver,
     ) -> Self {
-        ThreadPool { adopts, pool, governor, jobserver }
+        let builder = adopts.then(AtomicBool::default);
+        ThreadPool { builder, pool, governor, jobserver }
     }
 
     /// Tells the governor of a call, unless the caller is a worker of this pool already: what a
@@ -58,14 +60,25 @@ impl ThreadPool {
     /// The same for a caller that waits from now on, and needs nothing to run on meanwhile but what it has as a
     /// worker.
     #[track_caller]
-    fn enter_and_wait(&self) -> (Option<Visit>, Loan) {
+    fn enter_and_wait(&self) -> (Option<Visit>, Option<Announced<'_>>, Loan) {
         // Lent before the governor looks for something to pay for the call, and had back after
         // the call is over.
         let loan = Loan::to(self.jobserver.ledger());
         let visit = self.enter();
-        // The thread that built the pool works on its own account, too, so that nothing else tells when it calls.
-        let builder = self.adopts && self.pool.current_thread_index() == Some(0);
-        (visit.or_else(|| builder.then(|| self.governor.enter())), loan)
+        (visit, self.announce(), loan)
+    }
+
+    /// Tells the governor of a call of the thread that built the pool. That works on its own account, too, so that nothing
+    /// else tells; but what it calls within that call is a worker's.
+    fn announce(&self) -> Option<Announced<'_>> {
+        let builder = self.builder.as_ref()?;
+        // By that thread alone.
+        let calls = self.pool.current_thread_index() == Some(0) && !builder.load(Ordering::Relaxed);
+        calls.then(|| {
+            let _visit = self.governor.enter();
+            builder.store(true, Ordering::Relaxed);
+            Announced { builder, _visit }
+        })
     }
 
     /// What the pool has done so far.
@@ -157,7 +170,7 @@ impl ThreadPool {
     {
         // Dropped in the order of `enter_and_wait`.
         let mut loan = Loan::none();
-        let _visit = self.enter();
+        let _entry = (self.enter(), self.announce());
         self.pool.in_place_scope(|scope| {
             let _waits_next = loan.upcoming(self.jobserver.ledger());
             op(scope)
@@ -176,7 +189,7 @@ impl ThreadPool {
     {
         // Dropped in the order of `enter_and_wait`.
         let mut loan = Loan::none();
-        let _visit = self.enter();
+        let _entry = (self.enter(), self.announce());
         self.pool.in_place_scope_fifo(|scope| {
             let _waits_next = loan.upcoming(self.jobserver.ledger());
             op(scope)
@@ -289,6 +302,18 @@ impl ThreadPool {
     }
 }
 
+/// A call of the thread that built a pool.
+struct Announced<'a> {
+    builder: &'a AtomicBool,
+    _visit: Visit,
+}
+
+impl Drop for Announced<'_> {
+    fn drop(&mut self) {
+        self.builder.store(false, Ordering::Relaxed);
+    }
+}
+
 impl Drop for ThreadPool {
     /// Returns at once. What was spawned still runs, gated as before; then the threads end.
     fn drop(&mut self) {
@@ -305,5 +330,23 @@ impl fmt::Debug for ThreadPool {
             .field("stats", &stats)
             .field("jobserver", &self.jobserver)
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Jobserver, ThreadPoolBuilder};
+
+    /// Else each of a tree of joins would lock the governor, on that worker alone.
+    #[test]
+    fn of_the_calls_of_the_thread_that_built_the_pool_the_outermost_is_announced() {
+        let builder = ThreadPoolBuilder::new().num_threads(1).jobserver(Jobserver::new(0));
+        let pool = builder.use_current_thread().build().expect("no thread is needed");
+        let announces = || pool.enter_and_wait().1.is_some();
+        let outer = pool.enter_and_wait();
+        assert!(outer.1.is_some());
+        assert!(!announces(), "it is within another one");
+        drop(outer);
+        assert!(announces() && announces(), "each after the other");
     }
 }

@@ -194,9 +194,17 @@ fn a_call_of_the_thread_that_built_the_pool_is_announced() {
         let jobserver = Jobserver::new(3);
         let (pool, exits) = adopt(4, &jobserver);
         let all = Barrier::new(4);
-        pool.install(|| pool.scope(|scope| (0..4).for_each(|_| scope.spawn(|_| _ = all.wait()))));
-        eventually("it is idle", || pool.stats().admitted == 1);
-        assert_eq!(pool.install(|| pool.stats().admitted), 4);
+        // Whether those are called that were in the wide phase. On a crowded machine not all of them always pass for
+        // having been of use.
+        let is_announced = |call: &dyn Fn() -> usize| {
+            (0..20).any(|_| {
+                pool.scope(|scope| (0..4).for_each(|_| scope.spawn(|_| _ = all.wait())));
+                eventually("it is idle", || pool.stats().admitted == 1);
+                call() == 4
+            })
+        };
+        assert!(is_announced(&|| pool.install(|| pool.stats().admitted)));
+        assert!(is_announced(&|| pool.in_place_scope(|_| pool.stats().admitted)));
         drop(pool);
         has_ended(4, &exits, &jobserver);
     });
