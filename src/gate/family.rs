@@ -109,12 +109,6 @@ mod system {
     }
 }
 
-/// Elsewhere nobody looks.
-#[cfg(not(target_os = "linux"))]
-pub(super) fn of(_: &std::path::Path) -> Option<Kin> {
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,6 +16,7 @@ pub(super) struct Mention {
     pub(super) meaning: Meaning,
 }
 
+#[cfg(unix)]
 impl Mention {
     /// Whether the process was started with this, for all that is known: then what it names was inherited, too. What the
     /// program has set itself it may have opened itself.

@@ -107,7 +107,7 @@ mod shared {
 
         /// Blocks until a token may lie in `pipe`.
         pub(crate) fn wait(&self, pipe: impl AsFd + Copy) -> io::Result<()> {
-            let mut ends = [PollFd::new(pipe, PollFlags::IN)];
+            let mut ends = [PollFd::new(&pipe, PollFlags::IN)];
             uninterrupted(|| poll(&mut ends, None)).map(drop)
         }
 

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 
 use jobserver::{Acquired, Client};
 
+#[cfg(unix)]
 use super::environment::{self, Meaning};
 use super::exit::PIPE_PATIENCE;
 #[cfg(unix)]
