@@ -8,7 +8,7 @@ use std::thread;
 
 use rayon_jobserver::{Jobserver, ThreadPool, ThreadPoolBuilder, session};
 
-use crate::process::in_own_process;
+use crate::process::{in_own_process, is_alone};
 use crate::support::{must_end, panic_of};
 
 /// How many children are made where one in a hundred hung.
@@ -274,4 +274,34 @@ fn a_child_forked_while_another_thread_connects_may_have_a_jobserver_of_its_own(
             assert!(all_well, "see above");
         });
     });
+}
+
+/// Once they waited for what that thread had begun to find out, once for all pools.
+#[test]
+fn a_child_forked_while_another_thread_builds_the_first_pool_may_have_one_of_its_own() {
+    let test =
+        "fork::a_child_forked_while_another_thread_builds_the_first_pool_may_have_one_of_its_own";
+    let forks = || {
+        // What the queues of rayon itself need once, and would wait for as well.
+        let stock = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("one worker");
+        stock.install(|| ());
+        let build = || {
+            let builder = ThreadPoolBuilder::new().num_threads(2).jobserver(Jobserver::new(1));
+            builder.build().expect("two workers")
+        };
+        let built = AtomicBool::new(false);
+        let all_well = thread::scope(|scope| {
+            scope.spawn(|| {
+                drop(build());
+                built.store(true, Ordering::Release);
+            });
+            std::iter::repeat_with(|| in_child(|| assert_eq!(build().join(|| 1, || 2), (1, 2))))
+                .take_while(|_| !built.load(Ordering::Acquire))
+                .all(|well| well)
+        });
+        assert!(all_well, "see above");
+    };
+    // Each of them has one first pool, and hung in one of three cases.
+    let processes = if is_alone() { 1 } else { 20 };
+    (0..processes).for_each(|_| in_own_process(test, &[], forks));
 }
