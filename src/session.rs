@@ -54,12 +54,12 @@
 //! [is seen to block](crate::ThreadPoolBuilder::detect_blocking).
 
 use std::cell::Cell;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use crate::sync::Mutex;
 
 use crate::Jobserver;
-use crate::jobserver::{AnyFund, Demand, Fund, Ledger, Waiting};
+use crate::jobserver::{AnyFund, Demand, Fund, Ledger, OncePerProgram, Waiting};
 
 /// The tokens of a session without a jobserver around it: with the own slot, 32 jobs.
 ///
@@ -67,7 +67,7 @@ use crate::jobserver::{AnyFund, Demand, Fund, Ledger, Waiting};
 /// gets any of the machine.
 const TOKENS: usize = 31;
 
-static SESSION: OnceLock<Session> = OnceLock::new();
+static SESSION: OncePerProgram<Session> = OncePerProgram::new();
 
 thread_local! {
     /// How often this thread has acquired and not released.

@@ -1,6 +1,7 @@
 //! The process that something was made in, to be told from a child made by `fork`.
 
 use std::io;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::JobserverError;
@@ -62,6 +63,30 @@ pub(super) fn unless_done(done: &AtomicBool, act: impl FnOnce()) {
     }
 }
 
+/// What the whole program has one of, made by whoever asks for it first.
+///
+/// A plain `OnceLock` would keep a child waiting for ever that was forked while another thread made it. Such a child makes
+/// its own; any other one has a copy of its parent's.
+pub(crate) struct OncePerProgram<T>([OnceLock<T>; 8]);
+
+impl<T> OncePerProgram<T> {
+    pub(crate) const fn new() -> Self {
+        OncePerProgram([const { OnceLock::new() }; 8])
+    }
+
+    pub(crate) fn get(&self) -> Option<&T> {
+        self.0.iter().find_map(OnceLock::get)
+    }
+
+    pub(crate) fn get_or_init(&self, make: impl FnOnce() -> T) -> &T {
+        self.get_or_init_in(Home::here(), make)
+    }
+
+    fn get_or_init_in(&self, home: Home, make: impl FnOnce() -> T) -> &T {
+        self.get().unwrap_or_else(|| home.pick(&self.0).get_or_init(make))
+    }
+}
+
 /// What a call in a forked child fails with.
 const ASTRAY: &str = "after `fork` without `exec`, the child cannot use its parent's \
      pools and jobserver: it has none of their threads and owns none of their tokens";
@@ -91,3 +116,30 @@ fn count_forks() {
 /// Elsewhere processes do not fork.
 #[cfg(not(unix))]
 fn count_forks() {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_forked_while_its_parent_makes_something_makes_its_own() {
+        let [parent, child] = [0, 1].map(Home);
+        let value = OncePerProgram::new();
+        let of_parent = value.get_or_init_in(parent, || {
+            // Here it is forked, and the copy of this never ends.
+            assert_eq!(value.get_or_init_in(child, || "child's"), &"child's");
+            "parent's"
+        });
+        assert_eq!(of_parent, &"parent's");
+    }
+
+    #[test]
+    fn a_child_has_what_its_parent_has_made() {
+        let [parent, child] = [0, 1].map(Home);
+        let value = OncePerProgram::new();
+        assert_eq!(value.get(), None);
+        value.get_or_init_in(parent, || "parent's");
+        assert_eq!(value.get_or_init_in(child, || "child's"), &"parent's");
+        assert_eq!(value.get(), Some(&"parent's"));
+    }
+}

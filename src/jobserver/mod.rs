@@ -25,7 +25,7 @@ mod token;
 
 use std::fmt;
 use std::process::Command;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::thread;
 
 #[cfg(test)]
@@ -35,7 +35,7 @@ use environment::{Meaning, Mention};
 use error::Cause;
 pub use error::JobserverError;
 pub use exit::give_back;
-pub(crate) use home::Home;
+pub(crate) use home::{Home, OncePerProgram};
 pub(crate) use ledger::{Fund, Holder, Ledger};
 use source::Source;
 pub use token::Token;
@@ -165,7 +165,7 @@ impl Jobserver {
     }
 
     fn inherited_or(limit: impl Fn() -> usize) -> Jobserver {
-        static INHERITED: OnceLock<Jobserver> = OnceLock::new();
+        static INHERITED: OncePerProgram<Jobserver> = OncePerProgram::new();
         let inherited = INHERITED.get_or_init(|| match Self::from_env() {
             Ok(found) => found.unwrap_or_else(|| Self::new(limit())),
             Err(error) => Jobserver { warning: Some(Arc::new(error)), ..Self::new(limit()) },
