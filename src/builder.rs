@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use rayon_core::ThreadBuilder;
 
+use crate::adopted::Adopted;
 use crate::gate::depth::{self, Attendant, Errand};
 use crate::governor::policy::{Knobs, Nanos, Pace};
 use crate::governor::{Driver, Governor, Post, StartHook};
@@ -402,8 +403,8 @@ impl<S> ThreadPoolBuilder<S> {
             let breadth_first = builder.breadth_first();
             builder = breadth_first;
         }
-        let parts =
-            Parts { governor, thread, jobserver, adopts: self.use_current_thread, anchored };
+        let adopted = self.use_current_thread.then(Adopted::here);
+        let parts = Parts { governor, thread, jobserver, adopted, anchored };
         Ok((builder, parts, self.spawn))
     }
 }
@@ -417,12 +418,11 @@ impl<S: Spawn> ThreadPoolBuilder<S> {
     /// `fork`, if the jobserver is its parent's.
     pub fn build(self) -> Result<ThreadPool, BuildError> {
         let (builder, parts, spawn) = self.into_parts(false)?;
-        let adopts = parts.adopts;
         let pool = Arc::new(parts.prepared(|| spawn.build(builder))?);
         let way_in = Arc::clone(&pool);
-        let (governor, jobserver) =
+        let (adopted, governor, jobserver) =
             parts.complete(move |governor, errand| depth::post(Some(&way_in), governor, errand));
-        Ok(ThreadPool::new(adopts, pool, governor, jobserver))
+        Ok(ThreadPool::new(adopted, pool, governor, jobserver))
     }
 
     /// Builds the pool that rayon's own functions and iterators use.
@@ -434,9 +434,9 @@ impl<S: Spawn> ThreadPoolBuilder<S> {
     pub fn build_global(self) -> Result<(), BuildError> {
         let (builder, parts, spawn) = self.into_parts(true)?;
         parts.prepared(|| spawn.build_global(builder))?;
-        let (governor, jobserver) =
+        let (adopted, governor, jobserver) =
             parts.complete(|governor, errand| depth::post(None, governor, errand));
-        global::set(governor, jobserver);
+        global::set(adopted, governor, jobserver);
         Ok(())
     }
 }
@@ -447,7 +447,8 @@ struct Parts {
     /// Where the governor's thread waits for its way into the pool.
     thread: mpsc::SyncSender<Post>,
     jobserver: Jobserver,
-    adopts: bool,
+    /// The first worker, if that is this thread.
+    adopted: Option<Adopted>,
     anchored: bool,
 }
 
@@ -458,7 +459,7 @@ impl Parts {
         build: impl FnOnce() -> Result<T, rayon_core::ThreadPoolBuildError>,
     ) -> Result<T, BuildError> {
         // Before any worker can come up, find the fund that is for this thread, and take it.
-        if self.adopts {
+        if self.adopted.is_some() {
             self.governor.adopt_current_thread();
         } else if self.anchored {
             self.governor.anchor();
@@ -473,11 +474,11 @@ impl Parts {
     fn complete(
         self,
         post: impl Fn(Arc<dyn Attendant>, Errand) + Send + 'static,
-    ) -> (Arc<Governor>, Jobserver) {
+    ) -> (Option<Adopted>, Arc<Governor>, Jobserver) {
         let governor = Arc::clone(&self.governor);
         // Received, for the thread waits for nothing else.
         let _ = self.thread.send(Box::new(move |errand| post(Arc::clone(&governor) as _, errand)));
-        (self.governor, self.jobserver)
+        (self.adopted, self.governor, self.jobserver)
     }
 }
 

@@ -6,14 +6,22 @@ use std::sync::{Arc, OnceLock};
 
 use rayon_core::{BroadcastContext, Scope};
 
+use crate::adopted::{Adopted, Announced};
 use crate::governor::{Governor, Visit};
 use crate::session::Loan;
 use crate::{Jobserver, Stats};
 
-static GLOBAL: OnceLock<(Arc<Governor>, Jobserver)> = OnceLock::new();
+static GLOBAL: OnceLock<Global> = OnceLock::new();
 
-pub(crate) fn set(governor: Arc<Governor>, jobserver: Jobserver) {
-    let fresh = GLOBAL.set((governor, jobserver)).is_ok();
+struct Global {
+    /// The first worker, if that is the thread that built the pool.
+    builder: Option<Adopted>,
+    governor: Arc<Governor>,
+    jobserver: Jobserver,
+}
+
+pub(crate) fn set(builder: Option<Adopted>, governor: Arc<Governor>, jobserver: Jobserver) {
+    let fresh = GLOBAL.set(Global { builder, governor, jobserver }).is_ok();
     debug_assert!(fresh, "rayon built its global pool twice");
 }
 
@@ -22,7 +30,7 @@ pub(crate) fn set(governor: Arc<Governor>, jobserver: Jobserver) {
 /// Panics in a forked child, workers or not.
 #[track_caller]
 fn enter() -> Option<Visit> {
-    let (governor, _) = GLOBAL.get()?;
+    let Global { governor, .. } = GLOBAL.get()?;
     governor.home().insist();
     let outside = rayon_core::current_thread_index().is_none();
     outside.then(|| governor.enter())
@@ -30,10 +38,13 @@ fn enter() -> Option<Visit> {
 
 /// The same for a caller that waits from now on, and needs nothing to run on meanwhile but what it has as a worker.
 #[track_caller]
-fn enter_and_wait() -> (Option<Visit>, Loan) {
+fn enter_and_wait() -> (Option<Visit>, Option<Announced<'static>>, Loan) {
+    let Some(Global { builder, governor, jobserver }) = GLOBAL.get() else {
+        return (None, None, Loan::none());
+    };
     // As in a pool of one's own.
-    let loan = GLOBAL.get().map_or_else(Loan::none, |(_, jobserver)| Loan::to(jobserver.ledger()));
-    (enter(), loan)
+    let loan = Loan::to(jobserver.ledger());
+    (enter(), builder.as_ref().and_then(|builder| builder.announce(governor)), loan)
 }
 
 /// Counters of the global pool; `None` unless [`build_global`] built it.
@@ -44,14 +55,14 @@ fn enter_and_wait() -> (Option<Visit>, Loan) {
 ///
 /// [`build_global`]: crate::ThreadPoolBuilder::build_global
 pub fn stats() -> Option<Stats> {
-    GLOBAL.get().map(|(governor, _)| governor.stats())
+    GLOBAL.get().map(|global| global.governor.stats())
 }
 
 /// The jobserver of the global pool; `None` unless [`build_global`] built it.
 ///
 /// [`build_global`]: crate::ThreadPoolBuilder::build_global
 pub fn jobserver() -> Option<Jobserver> {
-    GLOBAL.get().map(|(_, jobserver)| jobserver.clone())
+    GLOBAL.get().map(|global| global.jobserver.clone())
 }
 
 /// Runs `op` in the global pool, or in place if called on a worker of any pool.
@@ -159,7 +170,7 @@ where
     R: Send,
 {
     // On a worker of another pool, rayon broadcasts to that one.
-    let (visit, _loan) = enter_and_wait();
+    let (visit, _announced, _loan) = enter_and_wait();
     let Some(visit) = visit else { return rayon_core::broadcast(op) };
     let announcement = visit.announcement();
     rayon_core::broadcast(|context| {

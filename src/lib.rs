@@ -185,6 +185,7 @@
 //!
 //! **How do I see what a pool does?** [`ThreadPool::stats`] and [`global::stats`].
 
+mod adopted;
 mod blocking;
 mod builder;
 mod error;

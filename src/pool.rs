@@ -2,10 +2,10 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon_core::{BroadcastContext, Scope, ScopeFifo, Yield};
 
+use crate::adopted::{Adopted, Announced};
 use crate::governor::{Governor, Visit};
 use crate::session::Loan;
 use crate::{Jobserver, Stats};
@@ -28,8 +28,8 @@ use crate::{Jobserver, Stats};
 /// # Ok::<(), rayon_jobserver::BuildError>(())
 /// ```
 pub struct ThreadPool {
-    /// Of a pool whose first worker is the thread that built it: whether that has announced a call.
-    builder: Option<AtomicBool>,
+    /// The first worker, if that is the thread that built the pool.
+    builder: Option<Adopted>,
     pool: Arc<rayon_core::ThreadPool>,
     governor: Arc<Governor>,
     jobserver: Jobserver,
@@ -37,12 +37,11 @@ pub struct ThreadPool {
 
 impl ThreadPool {
     pub(crate) fn new(
-        adopts: bool,
+        builder: Option<Adopted>,
         pool: Arc<rayon_core::ThreadPool>,
         governor: Arc<Governor>,
         jobserver: Jobserver,
     ) -> Self {
-        let builder = adopts.then(AtomicBool::default);
         ThreadPool { builder, pool, governor, jobserver }
     }
 
@@ -68,17 +67,9 @@ impl ThreadPool {
         (visit, self.announce(), loan)
     }
 
-    /// Tells the governor of a call of the thread that built the pool. That works on its own account, too, so that nothing
-    /// else tells; but what it calls within that call is a worker's.
+    /// Tells the governor of a call of the thread that built the pool.
     fn announce(&self) -> Option<Announced<'_>> {
-        let builder = self.builder.as_ref()?;
-        // By that thread alone.
-        let calls = self.pool.current_thread_index() == Some(0) && !builder.load(Ordering::Relaxed);
-        calls.then(|| {
-            let _visit = self.governor.enter();
-            builder.store(true, Ordering::Relaxed);
-            Announced { builder, _visit }
-        })
+        self.builder.as_ref()?.announce(&self.governor)
     }
 
     /// What the pool has done so far.
@@ -299,18 +290,6 @@ impl ThreadPool {
     /// pool's workers.
     pub fn current_thread_has_pending_tasks(&self) -> Option<bool> {
         self.pool.current_thread_has_pending_tasks()
-    }
-}
-
-/// A call of the thread that built a pool.
-struct Announced<'a> {
-    builder: &'a AtomicBool,
-    _visit: Visit,
-}
-
-impl Drop for Announced<'_> {
-    fn drop(&mut self) {
-        self.builder.store(false, Ordering::Relaxed);
     }
 }
 

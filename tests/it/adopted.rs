@@ -5,8 +5,9 @@ use std::sync::{Arc, Barrier, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use rayon_jobserver::{Jobserver, ThreadPool, ThreadPoolBuilder};
+use rayon_jobserver::{Jobserver, ThreadPool, ThreadPoolBuilder, global};
 
+use crate::process::in_own_process;
 use crate::random::program::{Program, Random};
 use crate::support::{Gauge, eventually, must_end, pool, virtual_core};
 
@@ -186,6 +187,16 @@ fn a_dropped_pool_that_was_asked_for_a_token_holds_nothing() {
     });
 }
 
+/// Whether a call at once has all four workers of a pool that were of use before. On a crowded machine not all of them
+/// always pass for having been of use.
+fn is_announced(admitted: impl Fn() -> usize, wide: impl Fn(), call: impl Fn() -> usize) -> bool {
+    (0..20).any(|_| {
+        wide();
+        eventually("it is idle", || admitted() == 1);
+        call() == 4
+    })
+}
+
 /// The thread also works outside the pool, so nothing else tells when it calls. As for a call from outside, the workers
 /// that were of use before are woken at once.
 #[test]
@@ -194,17 +205,10 @@ fn a_call_of_the_thread_that_built_the_pool_is_announced() {
         let jobserver = Jobserver::new(3);
         let (pool, exits) = adopt(4, &jobserver);
         let all = Barrier::new(4);
-        // Whether those are called that were in the wide phase. On a crowded machine not all of them always pass for
-        // having been of use.
-        let is_announced = |call: &dyn Fn() -> usize| {
-            (0..20).any(|_| {
-                pool.scope(|scope| (0..4).for_each(|_| scope.spawn(|_| _ = all.wait())));
-                eventually("it is idle", || pool.stats().admitted == 1);
-                call() == 4
-            })
-        };
-        assert!(is_announced(&|| pool.install(|| pool.stats().admitted)));
-        assert!(is_announced(&|| pool.in_place_scope(|_| pool.stats().admitted)));
+        let admitted = || pool.stats().admitted;
+        let wide = || pool.scope(|scope| (0..4).for_each(|_| scope.spawn(|_| _ = all.wait())));
+        assert!(is_announced(admitted, wide, || pool.install(admitted)));
+        assert!(is_announced(admitted, wide, || pool.in_place_scope(|_| admitted())));
         drop(pool);
         has_ended(4, &exits, &jobserver);
     });
@@ -214,5 +218,22 @@ fn a_call_of_the_thread_that_built_the_pool_is_announced() {
         assert_eq!(pool.install(|| pool.stats().admitted), 1);
         drop(pool);
         has_ended(1, &exits, &jobserver);
+    });
+}
+
+#[test]
+fn a_call_of_the_thread_that_built_the_global_pool_is_announced() {
+    let test = "adopted::a_call_of_the_thread_that_built_the_global_pool_is_announced";
+    in_own_process(test, &[], || {
+        must_end("its calls", || {
+            let builder = ThreadPoolBuilder::new().num_threads(4).jobserver(Jobserver::new(3));
+            let builder = builder.use_current_thread().detect_blocking(None);
+            builder.build_global().expect("nobody has used rayon here");
+            let all = Barrier::new(4);
+            let admitted = || global::stats().expect("it was built").admitted;
+            let wide =
+                || rayon::scope(|scope| (0..4).for_each(|_| scope.spawn(|_| _ = all.wait())));
+            assert!(is_announced(admitted, wide, || rayon_jobserver::install(admitted)));
+        });
     });
 }
