@@ -90,7 +90,7 @@
 //! | [`fair_share`] | is new | a busy pool offers a token to others now and then |
 //! | [`num_threads`] | is a cap | no more than tokens + 1 workers run at once; all threads are started |
 //! | [`thread_name`], [`stack_size`], [`spawn_handler`] | nothing | |
-//! | [`start_handler`] | runs on every thread before it has a token; what it spawns into an owned pool waits for the next call or job | a worker waits for its token after the handler |
+//! | [`start_handler`] | runs on every thread before it has a token; what it broadcasts into an owned pool waits for the next call or job | a worker waits for its token after the handler |
 //! | [`exit_handler`] | nothing: not called for the global pool, which never ends | |
 //! | [`panic_handler`] | nothing; where rayon aborts, the tokens are given back first | an abort would lose them |
 //! | [`use_current_thread`] | the thread keeps the own slot, or a token, until it next waits in the pool or the pool is dropped; if neither is free, it runs beyond the budget until one comes back | it cannot be parked where it stands |

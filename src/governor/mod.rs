@@ -326,7 +326,13 @@ impl Attendant for Governor {
         // Before it parks: it already runs jobs in its turns, and they may block. After the program's own handler,
         // during which it has nothing that it could give up.
         blocking::settle(&self, index);
-        self.rule(index, |policy, now, _, _| policy.started(now, index));
+        let brings_jobs = rayon_core::current_thread_has_pending_tasks() == Some(true);
+        self.rule(index, |policy, now, _, _| {
+            if brings_jobs {
+                policy.brings_jobs(now);
+            }
+            policy.started(now, index)
+        });
     }
 
     fn probe_taken(&self, depth: Option<usize>, moved: bool) {

@@ -147,6 +147,9 @@ pub(crate) struct Policy {
     tally: Tally,
 }
 
+/// The epoch in which nobody has called a pool yet.
+const UNCALLED: u64 = 1;
+
 impl Policy {
     pub(crate) fn new(workers: usize, anchored: bool, knobs: Knobs) -> Self {
         Policy {
@@ -172,7 +175,7 @@ impl Policy {
             failed_at: None,
             resume: 0,
             resuming: false,
-            epoch: 1,
+            epoch: UNCALLED,
             sweep: Sweep::default(),
             growth: Growth::new(knobs.backoff, knobs.rarest(anchored)),
             tried: false,
@@ -214,12 +217,19 @@ impl Policy {
             return Verdict::Stay;
         }
         self.roster.park_cold(worker, self.epoch);
-        if self.is_callable() {
-            // It has not looked at its queues, where its part of a broadcast may lie already.
+        if self.is_callable() || self.epoch > UNCALLED {
+            // It has not looked at its queues, where its part of a broadcast may lie already: also of one by a job whose
+            // call is over.
             self.epoch += 1;
             self.sweep.announced |= self.engaged > 0;
         }
         Verdict::Park
+    }
+
+    /// A worker that is about to [have started](Self::started) has jobs in its own queue: what it has spawned in the
+    /// program's start handler, or what a job has that it came to while it waited there.
+    pub(crate) fn brings_jobs(&mut self, now: Nanos) {
+        self.touch(now);
     }
 
     /// The thread that builds the pool becomes its first worker: it runs from now on.

@@ -397,3 +397,64 @@ fn start_handlers_may_wait_for_another_pool() {
         });
     }
 }
+
+/// Once it parked unseen: nobody is told of a job's own broadcast, and the call that the job came by was over.
+#[test]
+fn a_worker_that_comes_up_late_runs_its_copy_of_a_job_s_broadcast() {
+    must_end("a copy for each of two workers", || {
+        let (come_up, late) = mpsc::channel::<()>();
+        let late = Mutex::new(late);
+        let builder = ThreadPoolBuilder::new().num_threads(2).jobserver(Jobserver::new(1));
+        let builder = builder.start_handler(move |worker| {
+            if worker == 1 {
+                late.lock().expect("nobody panics").recv().expect("the test calls it");
+            }
+        });
+        let pool = builder.build().expect("two workers");
+        let (send, copies) = mpsc::channel();
+        pool.spawn(move || {
+            rayon::spawn_broadcast(move |context| {
+                send.send(context.index()).expect("the test waits");
+            });
+        });
+        assert_eq!(copies.recv(), Ok(0));
+        eventually("the pool rests", || pool.stats().admitted == 0);
+        come_up.send(()).expect("it waits");
+        assert_eq!(copies.recv(), Ok(1));
+    });
+}
+
+/// Once it parked with the second one in its queue, when no call was under way any more.
+#[test]
+fn what_a_job_spawns_that_is_run_in_a_start_handler_is_run_too() {
+    must_end("a job that spawns another one", || {
+        let (posted, waits) = mpsc::channel::<()>();
+        let waits = Mutex::new(waits);
+        let builder = ThreadPoolBuilder::new().num_threads(1).jobserver(Jobserver::new(0));
+        let builder = builder.start_handler(move |_| {
+            waits.lock().expect("nobody panics").recv().expect("the test posts a job");
+            // As a wait for another pool does.
+            while rayon::yield_now() != Some(rayon::Yield::Executed) {}
+        });
+        let pool = builder.build().expect("one worker");
+        let (send, done) = mpsc::channel();
+        pool.spawn(move || rayon::spawn(move || send.send(()).expect("the test waits")));
+        posted.send(()).expect("it waits");
+        assert_eq!(done.recv(), Ok(()));
+    });
+}
+
+/// Nobody has called the pool.
+#[test]
+fn what_a_start_handler_spawns_is_run() {
+    must_end("a job of a start handler's", || {
+        let (send, done) = mpsc::channel();
+        let builder = ThreadPoolBuilder::new().num_threads(2).jobserver(Jobserver::new(0));
+        let builder = builder.start_handler(move |_| {
+            let send = send.clone();
+            rayon::spawn(move || send.send(()).expect("the test waits"));
+        });
+        let _pool = builder.build().expect("two workers");
+        assert_eq!(done.iter().take(2).count(), 2);
+    });
+}
