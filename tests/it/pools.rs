@@ -458,3 +458,31 @@ fn what_a_start_handler_spawns_is_run() {
         assert_eq!(done.iter().take(2).count(), 2);
     });
 }
+
+/// Once the copies lay in the queues of workers that had parked meanwhile until the pool's next call: that by which the
+/// first job came was over.
+#[test]
+fn a_broadcast_by_a_job_that_a_job_has_spawned_runs_on_every_worker() {
+    for workers in [2, 4] {
+        must_end(&format!("a copy for each of {workers} workers"), move || {
+            let builder = ThreadPoolBuilder::new().num_threads(workers).detect_blocking(None);
+            let pool = builder.jobserver(Jobserver::new(1)).build().expect("some workers");
+            let (send, copies) = mpsc::channel();
+            let (go_on, waits) = mpsc::channel::<()>();
+            pool.spawn(move || {
+                rayon::spawn(move || {
+                    waits.recv().expect("the test goes on");
+                    rayon::spawn_broadcast(move |context| {
+                        send.send(context.index()).expect("the test waits");
+                    });
+                });
+            });
+            let stats = || pool.stats();
+            eventually("who found nothing parks", || {
+                stats().retirements > 0 && stats().admitted == 1
+            });
+            go_on.send(()).expect("it waits");
+            assert_eq!(copies.iter().take(workers).count(), workers);
+        });
+    }
+}

@@ -254,6 +254,7 @@ impl Policy {
                 self.tally.overcommits += 1;
             }
             self.roster.step(worker);
+            self.sweep_once_more(now);
             self.park(now, worker, nested || before == Presence::Unborn);
             // What is kept for a thread that comes up is for one in its start handler, too.
             self.admit_all_funded(now, out);
@@ -386,7 +387,7 @@ impl Policy {
         {
             self.admit(now);
             self.probe_first(now);
-            self.welcome(next, out);
+            self.welcome(now, next, out);
         }
     }
 
@@ -395,13 +396,14 @@ impl Policy {
     pub(super) fn hand_to_returned(&mut self, now: Nanos, out: &mut Orders) -> bool {
         let Some(next) = self.absences.pop() else { return false };
         self.tally.handovers += 1;
-        self.welcome(next, out);
+        self.welcome(now, next, out);
         self.call_idle(now, out);
         true
     }
 
-    fn welcome(&mut self, (worker, waits): (usize, bool), out: &mut Orders) {
+    fn welcome(&mut self, now: Nanos, (worker, waits): (usize, bool), out: &mut Orders) {
         self.roster.step(worker);
+        self.sweep_once_more(now);
         if waits {
             self.waking += 1;
             out.wake.push((worker, Wake::Work));

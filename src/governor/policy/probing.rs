@@ -138,6 +138,7 @@ impl Policy {
             self.roster.progressed(worker);
         }
         if moved {
+            self.sweep_once_more(now);
             // More has happened since than that the fund came back: somebody ran whom it was for.
             self.came_back = false;
         }

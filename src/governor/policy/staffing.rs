@@ -71,6 +71,10 @@ impl Policy {
         self.waiting = false;
         out.give += 1;
         self.lease.funds_changed(now, self.funds);
+        if self.admitted == 1 {
+            // Whatever this one or the other has run since the last sweep began.
+            self.sweep_once_more(now);
+        }
         if self.admitted == 0 {
             self.phase = Phase::Dormant;
             self.growth.forget();

@@ -125,6 +125,19 @@ impl Policy {
         2 * self.knobs.sweep * self.roster.len() as Nanos
     }
 
+    /// Somebody has run beside the last sweep, or may have, and no call is under way: what a job has spawned is a job that
+    /// nobody is told of, and a broadcast by it lies in the queues of workers that have had their turns. Only a sweep
+    /// beside which nobody runs finds all of that before the pool comes to rest.
+    pub(super) fn sweep_once_more(&mut self, now: Nanos) {
+        if self.is_callable() {
+            return;
+        }
+        if !self.roster.any_stale(self.epoch) {
+            self.sweep.since = now;
+        }
+        self.epoch += 1;
+    }
+
     /// Makes every parked worker due for a turn, if it is time.
     pub(super) fn plan_resweep(&mut self, now: Nanos) {
         if self.next_resweep().is_some_and(|at| at <= now) {
