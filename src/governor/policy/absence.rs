@@ -254,8 +254,8 @@ impl Policy {
                 self.tally.overcommits += 1;
             }
             self.roster.step(worker);
-            self.sweep_once_more(now);
             self.park(now, worker, nested || before == Presence::Unborn);
+            self.sweep_once_more(now);
             // What is kept for a thread that comes up is for one in its start handler, too.
             self.admit_all_funded(now, out);
             if self.phase == Phase::Dormant {

@@ -186,6 +186,8 @@ impl Policy {
             return Verdict::Stay;
         };
         self.park(now, worker, nested);
+        // It found its own queues empty when it came to the probe, and others may have run since.
+        self.sweep_once_more(now);
         self.settle(now);
         self.sweep_from(now, first, out);
         Verdict::Park
