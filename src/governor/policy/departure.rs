@@ -45,6 +45,8 @@ impl Policy {
     pub(super) fn dismiss_builder(&mut self, now: Nanos, out: &mut Orders) {
         // Whoever takes a probe that lies there already may have looked before.
         self.departure.bereft = if self.workers > 1 { self.probes + 1 } else { 0 };
+        // Whoever drops the pool may be another thread.
+        self.end_turn_of(now, BUILDER);
         let admitted = self.absences.is_here(BUILDER) && self.roster.is_outside(BUILDER);
         let comes_back = self.absences.recall(BUILDER);
         let parked = self.roster.take_this(BUILDER);

@@ -41,13 +41,10 @@ impl Policy {
         if in_turn {
             self.sweep.in_turn = None;
         }
-        if self.ended {
+        if self.ended || self.absences.has_gone(worker) {
             return Verdict::Stay;
         }
         if self.strays(now, worker, false, out) {
-            if in_turn {
-                self.forget_offer(now);
-            }
             return Verdict::Park;
         }
         if ran {

@@ -211,3 +211,68 @@ fn nobody_waits_for_a_probe_that_is_left_to_the_thread_that_built_the_pool() {
     assert!(added <= sweeps, "{added} times within a second in which it has not run");
     assert_eq!(story.policy.admitted(), 1);
 }
+
+/// Its fund has gone to another worker by then: once it was parked as one of the pool's again when its turn was over,
+/// and whatever funded it then was lost to the pool for as long as it did without that.
+#[test]
+fn the_thread_whose_turn_it_is_when_the_pool_is_dropped_goes_on_as_one_of_it_no_more() {
+    let mut story = adopted(3, 2, 2);
+    story.spread();
+    while story.policy.roster.is_outside(0) {
+        if story.policy.probes > 0 {
+            let _ = story.taken(STARVING, 0, false);
+        } else {
+            story.beat(STARVING, Ran::No);
+        }
+    }
+    let other = story.policy.roster.outsiders(0, 1).next().expect("one is funded");
+    story.tell(Policy::broadcast);
+    while story.policy.sweep.in_turn != Some(0) {
+        match story.policy.sweep.in_turn {
+            Some(worker) => _ = story.turned(worker),
+            None => _ = story.taken(DRY, other, false),
+        }
+    }
+    story.tell(Policy::drain);
+    assert_eq!((story.policy.sweep.in_turn, story.policy.admitted()), (None, 1));
+    assert_eq!(story.turned(0).0, Verdict::Stay);
+    assert!(story.policy.absences.has_gone(0) && !story.policy.roster.is_outside(0));
+}
+
+/// The same, parked outside any wait.
+#[test]
+fn the_thread_is_let_go_from_a_pool_that_is_dropped_wherever_it_is_parked() {
+    let mut story = adopted(2, 1, 2);
+    story.spread();
+    while story.policy.roster.is_outside(0) {
+        if story.policy.probes > 0 {
+            let _ = story.taken(STARVING, 0, false);
+        } else {
+            story.beat(STARVING, Ran::No);
+        }
+    }
+    let orders = story.tell(Policy::drain).1;
+    assert_eq!((orders.wake, story.policy.roster.len()), (vec![(0, Wake::Loose)], 0));
+    assert!(!story.policy.roster.is_outside(0), "nobody surveys it any more");
+    assert_eq!(story.policy.roster.take_best(), None);
+}
+
+#[test]
+fn a_pool_that_could_not_be_built_gives_back_what_it_kept_for_its_threads() {
+    let mut story = Story { policy: Policy::new(2, false, Knobs::default()), now: 0, funds: 1 };
+    story.enter();
+    assert_eq!((story.policy.funds(), story.funds), (1, 0));
+    story.tell(|policy, _, out| policy.abandon(out));
+    assert_eq!((story.policy.ended(), story.funds), (true, 1));
+}
+
+/// Else it would wait for its threads to need a fund, and they for it to end.
+#[test]
+fn a_dropped_pool_none_of_whose_threads_is_up_ends_with_its_last_call() {
+    let mut story = Story { policy: Policy::new(2, false, Knobs::default()), now: 0, funds: 0 };
+    story.enter();
+    story.tell(Policy::drain);
+    assert!(!story.policy.ended());
+    story.tell(Policy::leave);
+    assert!(story.policy.ended());
+}
