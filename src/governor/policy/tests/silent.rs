@@ -329,3 +329,174 @@ fn nobody_is_swept_beside_a_call_that_goes_on() {
     story.policy.pulse = Pulse::default();
     assert_eq!(story.policy.sweep_at(), story.policy.slack_since + least, "nobody runs");
 }
+
+/// A pool that only keeps watch, at a beat of which its lookout has not run. Eight workers were of use before.
+fn watching() -> Story {
+    let mut story = Story::new(8, true, 8);
+    story.policy.growth.started(7);
+    story.policy.growth.confirmed(0, 8, 8);
+    story.policy.growth.shrunk();
+    beats(&mut story, Ran::No);
+    assert_eq!((story.policy.admitted(), story.policy.heart.quiet), (1, 1));
+    story
+}
+
+/// The next beat tells this of the lookout, which takes every probe until then, and finds nothing.
+fn beats(story: &mut Story, ran: Ran) -> Orders {
+    while !story.policy.watches(story.now) {
+        let orders = match story.policy.lookout() {
+            Some(lookout) if story.policy.probes > 0 => story.taken(PLENTY, lookout, false).1,
+            _ => {
+                story.now = story.policy.deadline().expect("it keeps watch").max(story.now);
+                if story.policy.watches(story.now) { break } else { story.after(0, PLENTY) }
+            }
+        };
+        orders.wake.iter().for_each(|_| story.resumed());
+        while let Some(worker) = story.policy.sweep.in_turn {
+            let _ = story.turned(worker);
+        }
+    }
+    story.tell(|policy, now, out| policy.tick(now, PLENTY, ran, out)).1
+}
+
+#[test]
+fn a_call_that_keeps_the_lookout_busy_has_at_once_what_was_of_use_before() {
+    let orders = beats(&mut watching(), Ran::Busy);
+    assert_eq!((orders.posts, orders.wake.len()), (1, 7));
+}
+
+#[test]
+fn a_lookout_that_has_run_is_asked_and_if_it_is_busy_all_that_were_of_use_before_come_at_once() {
+    let mut story = watching();
+    let orders = beats(&mut story, Ran::Yes);
+    assert_eq!((orders.posts, orders.wake.len()), (1, 0), "it may be idle by now");
+    assert!(story.policy.is_called() && story.policy.sweep.announced, "it may have run a copy");
+    assert_eq!(story.policy.slack_since, story.now);
+    assert_eq!(story.beat(PLENTY, Ran::No).wake.len(), 7);
+    // It has not run at the next one: the call is over.
+    let mut story = watching();
+    beats(&mut story, Ran::Yes);
+    let lookout = story.policy.lookout().expect("there is but one");
+    story.policy.sweep.announced = false;
+    let _ = story.taken(PLENTY, lookout, false);
+    beats(&mut story, Ran::No);
+    assert!(!story.policy.is_called());
+}
+
+/// Once a long job that nobody announced passed for one call after another.
+#[test]
+fn a_lookout_that_computes_on_is_no_news_once_that_has_gone_on_for_long() {
+    let mut story = watching();
+    let begin = story.now;
+    let mut last = begin;
+    while !story.policy.growth.is_still(story.now) {
+        assert!(story.now < begin + 1_000 * MILLISECOND, "each beat passes for a change");
+        beats(&mut story, Ran::Yes);
+        last = story.now;
+        assert!(story.policy.slack_since == last || story.policy.growth.is_still(last));
+    }
+    story.policy.sweep.announced = false;
+    for _ in 0..5 {
+        beats(&mut story, Ran::Yes);
+        assert!(story.policy.slack_since <= last && story.now > last, "nothing has changed");
+        assert!(!story.policy.sweep.announced);
+    }
+    // It sleeps for a while: whatever it runs then it was called for.
+    beats(&mut story, Ran::No);
+    beats(&mut story, Ran::Yes);
+    assert!(!story.policy.growth.is_still(story.now) && story.policy.sweep.announced);
+}
+
+#[test]
+fn activity_makes_beats_and_sweeps_as_frequent_as_at_first() {
+    let mut story = watching();
+    let Knobs { beat: (first, longest), sweep, resweeps, .. } = story.policy.knobs;
+    while story.policy.heart.beat < longest {
+        beats(&mut story, Ran::No);
+    }
+    assert_eq!(story.policy.heart.beat, longest);
+    assert!(story.policy.sweep.repeats >= resweeps, "{}", story.policy.sweep.repeats);
+    story.enter();
+    story.tell(Policy::leave);
+    assert_eq!(story.policy.heart.at, story.now + first);
+    assert_eq!(story.policy.next_resweep(), Some(story.now + 2 * sweep));
+    assert!(!story.policy.heart.is_long_idle(longest));
+}
+
+#[test]
+fn the_longest_parked_worker_has_a_turn_after_so_many_quiet_beats() {
+    let mut story = watching();
+    let rotation = story.policy.knobs.rotation;
+    // Nothing else is planned, and nothing is left to be found.
+    story.policy.knobs.resweeps = 0;
+    let turns = |story: &mut Story| {
+        let before = story.policy.tally().turns;
+        (0..rotation).for_each(|_| _ = beats(story, Ran::No));
+        story.policy.tally().turns - before
+    };
+    while story.policy.roster.any_stale(story.policy.epoch) {
+        turns(&mut story);
+    }
+    assert_eq!([turns(&mut story), turns(&mut story)], [1, 1]);
+}
+
+#[test]
+fn what_went_back_in_a_serial_phase_is_fetched_once_half_of_the_workers_run() {
+    let mut story = serial();
+    until_release(&mut story, 1);
+    assert_eq!(story.taken(DRY, 5, false).0, Verdict::Park);
+    assert_eq!((story.policy.admitted(), story.policy.release.given()), (7, 1));
+    let begin = story.now;
+    while story.policy.admitted() < 8 {
+        story.now = story.policy.pulse_due().expect("it has a pulse");
+        assert!(story.now < begin + 3 * MILLISECOND && story.policy.probes == 0);
+        let now = story.now;
+        story.policy.felt(now, Some(felt(4)));
+        story.after(0, PLENTY);
+    }
+    assert_eq!(story.policy.release.given(), 0, "it is no matter any more");
+}
+
+#[test]
+fn a_late_worker_is_believed_once_more_after_somebody_has_run() {
+    let mut story = serial();
+    until_release(&mut story, 0);
+    assert_eq!(taken_late(&mut story, true), Verdict::Stay);
+    for active in [0, 1, 0] {
+        story.now = story.policy.pulse_due().expect("it has a pulse");
+        let now = story.now;
+        story.policy.felt(now, Some(felt(active)));
+    }
+    until_release(&mut story, 0);
+    assert_eq!(taken_late(&mut story, true), Verdict::Stay);
+}
+
+#[test]
+fn workers_that_compute_are_looked_at_more_often_where_others_want_tokens() {
+    let mut story = serial();
+    story.policy.release.next_round(true, 1, 2);
+    story.policy.release.gave();
+    story.policy.release.next_round(true, 1, 2);
+    story.policy.release.reset();
+    let pauses = pauses(&mut story, 1);
+    let (first, last) = (pauses[0], pauses[pauses.len() - 1]);
+    assert!(pauses.is_sorted() && last == 2 * first, "{pauses:?}");
+}
+
+/// It may have run what a bare call left, or have been woken in passing.
+#[test]
+fn where_nobody_is_known_to_call_one_that_may_have_worked_puts_tokens_off_and_has_the_parked_swept()
+{
+    let mut story = serial();
+    until_release(&mut story, 0);
+    assert_eq!(taken_late(&mut story, false), Verdict::Park);
+    story.policy.epoch -= u64::from(story.policy.roster.any_stale(story.policy.epoch));
+    assert!(!story.policy.is_called() && !story.policy.roster.any_stale(story.policy.epoch));
+    story.policy.phase = Phase::Saturated { since: story.now };
+    story.policy.probes = 1;
+    let judged = Judged::Unknown;
+    let sighting = Sighting { worker: 6, nested: false, moved: false, judged, late: false };
+    let verdict = story.tell(|policy, now, out| policy.taken(now, DRY, sighting, out)).0;
+    assert_eq!(verdict, Verdict::Stay);
+    assert!(story.policy.roster.any_stale(story.policy.epoch));
+}
