@@ -236,6 +236,8 @@ fn a_busy_pool_that_must_not_give_way_looks_after_those_that_are_parked_and_keep
     }
     assert_eq!(turns, [1, 2, 5]);
     assert_eq!((story.policy.admitted(), story.funds, story.policy.tally().offers), (3, 0, 0));
+    let next = story.policy.sample().next().expect("three are funded");
+    assert_eq!(call(&mut story, next).0, Verdict::Park, "and once more");
 }
 
 /// Once they were called no more, and the pool kept all its tokens.
@@ -259,4 +261,159 @@ fn a_call_to_which_all_came_in_vain_is_over() {
     };
     let called = (0..100).position(|copy| !come(&mut story, all[copy % 3]));
     assert!(called.is_some(), "they are called still");
+}
+
+fn called(story: &mut Story, worker: usize, nested: bool) -> (Verdict, Orders) {
+    story.tell(|policy, now, out| policy.called_to_offer(now, worker, nested, out))
+}
+
+/// Lets so many offers pass, each of which is taken or lies there, and says how long the pool waits for the next one.
+fn pause_after(story: &mut Story, offers: usize, taken: bool) -> Nanos {
+    for _ in 0..offers {
+        while !story.policy.calls() {
+            let orders = story.beat(DRY, Ran::No);
+            orders.wake.iter().for_each(|_| story.resumed());
+        }
+        let worker = story.policy.roster.outsiders(0, 1).next().expect("three are funded");
+        let _ = called(story, worker, false);
+        while let Some(worker) = story.policy.sweep.in_turn {
+            let _ = turned(story, worker);
+        }
+        let orders = story.beat(if taken { DRY } else { PLENTY }, Ran::No);
+        orders.wake.iter().for_each(|_| story.resumed());
+    }
+    story.policy.lease.due().expect("it has tokens to offer") - story.now
+}
+
+#[test]
+fn offers_are_as_frequent_as_at_first_once_somebody_takes_one() {
+    let mut story = calling();
+    let (_, longest) = Knobs::default().lease.expect("the default").pause;
+    assert_eq!(pause_after(&mut story, 8, false), longest);
+    story.policy.release.saw(0);
+    assert!(pause_after(&mut story, 1, true) < longest / 2);
+}
+
+/// As long as a token lies there no other process waits for one.
+#[test]
+fn nobody_is_called_while_nobody_can_have_a_use_for_it() {
+    let mut story = calling();
+    let _ = pause_after(&mut story, 1, false);
+    let begin = story.now;
+    while story.now < begin + 1_000 * MILLISECOND {
+        assert!(!story.beat(PLENTY, Ran::No).offer);
+    }
+}
+
+#[test]
+fn whoever_yielded_has_what_nobody_took_although_nobody_is_parked() {
+    let mut story = Story::with(3, 3, Knobs { detect: None, ..Knobs::default() });
+    story.spread();
+    while !story.beat(DRY, Ran::No).offer {}
+    let (verdict, orders) = yields(&mut story, 2);
+    assert_eq!((verdict, woken(&orders), story.funds), (Verdict::Park, vec![], 1));
+    assert_eq!(woken(&story.beat(PLENTY, Ran::No)), [(2, Wake::Work)]);
+}
+
+#[test]
+fn whoever_is_called_makes_room_for_one_that_is_back_from_blocking() {
+    let mut story = calling();
+    story.tell(|policy, now, out| policy.blocked(now, 3, out));
+    let _ = story.tell(|policy, now, out| policy.unblocked(now, 3, out));
+    let (verdict, orders) = called(&mut story, 2, false);
+    assert_eq!((verdict, woken(&orders)), (Verdict::Park, vec![(3, Wake::Work)]));
+    assert_eq!((story.policy.admitted(), story.policy.tally().turns), (3, 0));
+    assert!(story.policy.lease.due() > Some(story.now), "the next ones are called later");
+}
+
+#[test]
+fn one_that_comes_back_during_the_turns_before_an_offer_has_the_fund() {
+    let mut story = calling();
+    assert_eq!(woken(&called(&mut story, 3, false).1), [(0, Wake::Turn)]);
+    story.tell(|policy, now, out| policy.blocked(now, 2, out));
+    while story.policy.absences.queued() == 0 {
+        // It was parked meanwhile, and took the fund of the one that blocked.
+        let _ = story.tell(|policy, now, out| policy.unblocked(now, 2, out));
+    }
+    let (verdict, orders) = turned(&mut story, 0);
+    assert_eq!((verdict, woken(&orders)), (Verdict::Park, vec![(2, Wake::Work)]));
+    assert_eq!((story.policy.tally().offers, story.policy.admitted()), (0, 3));
+    assert!(story.policy.lease.due() > Some(story.now), "there will be another one");
+}
+
+#[test]
+fn one_that_waits_for_a_latch_has_but_every_other_call() {
+    let mut story = calling();
+    let nested = story.policy.roster.take_oldest().expect("there are but three funds");
+    story.policy.roster.park_nested(nested, story.now);
+    assert_eq!(woken(&called(&mut story, 3, true).1), [(nested, Wake::Work)]);
+    story.resumed();
+    while !story.policy.calls() {
+        story.beat(DRY, Ran::No);
+    }
+    let _ = called(&mut story, 2, true);
+    assert_eq!((story.policy.tally().offers, story.policy.admitted()), (1, 2), "now others may");
+}
+
+#[test]
+fn the_last_that_is_funded_does_not_come_to_a_call_but_others_do_later() {
+    let mut story = calling();
+    // All others block, and what funds them is taken by another pool.
+    story.policy.rival = true;
+    for worker in [2, 3] {
+        story.tell(|policy, now, out| policy.blocked(now, worker, out));
+    }
+    let left = story.policy.lookout().expect("one is left");
+    assert_eq!(called(&mut story, left, false).0, Verdict::Stay);
+    assert!(!story.policy.calls());
+    story.policy.rival = false;
+    for worker in [2, 3] {
+        let _ = story.tell(|policy, now, out| policy.unblocked(now, worker, out));
+    }
+    assert_eq!(story.policy.admitted(), 3);
+    assert!(story.policy.lease.due() > Some(story.now));
+}
+
+/// A busy pool of three workers and as many funds that must not give way, in which somebody is back from blocking and
+/// waits for a fund that others took.
+#[test]
+fn a_busy_pool_that_must_not_give_way_looks_after_one_that_is_back_from_blocking() {
+    let usual = Knobs::default();
+    let lease = usual.lease.map(|pace| Pace { gives: false, ..pace });
+    for adopted in [false, true] {
+        let forbearance = 10_000 * MILLISECOND;
+        let mut story = Story::with(3, 3, Knobs { detect: None, lease, forbearance, ..usual });
+        story.spread();
+        story.policy.adopted = adopted;
+        story.tell(|policy, now, out| policy.blocked(now, 2, out));
+        assert_eq!(std::mem::take(&mut story.funds), 1, "nobody is parked");
+        let _ = story.tell(|policy, now, out| policy.unblocked(now, 2, out));
+        let begin = story.now;
+        let mut offer = false;
+        while !offer && story.now < begin + 1_000 * MILLISECOND {
+            offer = story.beat(DRY, Ran::No).offer;
+        }
+        assert_eq!(offer, !adopted, "nobody may ever run a copy that lies there");
+        if offer {
+            assert_eq!(woken(&called(&mut story, 0, false).1), [(2, Wake::Work)]);
+        }
+    }
+}
+
+#[test]
+fn a_call_of_a_pool_that_must_not_give_way_is_over_once_nobody_is_parked_and_comes_again() {
+    let usual = Knobs::default();
+    let lease = usual.lease.map(|pace| Pace { gives: false, ..pace });
+    let mut story = Story::with(4, 3, Knobs { detect: None, lease, ..usual });
+    story.spread();
+    let until_called = |story: &mut Story| while !story.beat(DRY, Ran::No).offer {};
+    until_called(&mut story);
+    story.funds = 1;
+    story.tell(|_, _, out| out.take += 1);
+    assert_eq!(story.policy.admitted(), 4, "the last one has a fund now");
+    assert_eq!(called(&mut story, 0, false).0, Verdict::Stay);
+    story.tell(|policy, now, out| policy.blocked(now, 0, out));
+    story.funds = 0;
+    let _ = story.tell(|policy, now, out| policy.unblocked(now, 0, out));
+    until_called(&mut story);
 }
