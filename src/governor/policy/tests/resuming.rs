@@ -195,3 +195,31 @@ fn a_pool_whose_threads_are_yet_to_come_keeps_one_fund() {
     assert_eq!((policy.funds(), orders.give), (1, 2));
     assert_eq!(policy.started(1, 0), Verdict::Stay);
 }
+
+#[test]
+fn a_call_that_is_over_has_nobody_woken_for_it_any_more() {
+    let mut story = Story::new(16, false, 16);
+    story.policy.growth.started(15);
+    story.policy.growth.confirmed(0, 16, 16);
+    assert_eq!(story.enter().wake.len(), 4);
+    story.tell(Policy::leave);
+    assert!(story.after(0, PLENTY).wake.is_empty());
+    assert_eq!(story.policy.admitted(), 4);
+}
+
+#[test]
+fn whoever_parks_within_a_call_is_not_fetched_back_for_what_it_was_to_have_at_its_beginning() {
+    let mut story = Story::new(8, false, 8);
+    story.policy.growth.started(7);
+    story.policy.growth.confirmed(0, 8, 8);
+    // Two wait for something else just then.
+    let two = [story.policy.roster.take_oldest(), story.policy.roster.take_oldest()];
+    story.enter();
+    (0..4).for_each(|_| story.resumed());
+    assert_eq!(story.beat(PLENTY, Ran::No).wake.len(), 2);
+    (0..2).for_each(|_| story.resumed());
+    for worker in two.into_iter().flatten() {
+        story.policy.roster.park_cold(worker, story.policy.epoch);
+    }
+    assert!(story.after(0, PLENTY).wake.is_empty());
+}
