@@ -178,3 +178,89 @@ fn workers_that_run_are_looked_at_for_blocking_after_pauses_that_double() {
     let doubled = [1, 2, 4, 8, 16, 20, 20].map(|halves| halves * detect / 2);
     assert_eq!(pauses, doubled);
 }
+
+/// Nobody else is left who would.
+#[test]
+fn a_dropped_pool_ends_when_the_last_that_was_seen_to_block_has_run_out_of_work() {
+    let mut story = Story::with(1, 1, Knobs { lease: None, ..Knobs::default() });
+    story.spread();
+    while story.policy.admitted() > 0 {
+        story.now = story.policy.deadline().expect("another pool starves").max(story.now);
+        if story.policy.inspects(story.now) {
+            story.tell(|policy, now, out| policy.inspect(now, |_| Stillness::Blocked, out));
+        } else {
+            story.beat(STARVING, Ran::No);
+        }
+    }
+    story.tell(Policy::drain);
+    story.tell(Policy::leave);
+    assert!(!story.policy.ended(), "it may go on any time");
+    let (verdict, orders) = story.taken(DRY, 0, false);
+    assert_eq!((verdict, orders.wake), (Verdict::Park, vec![(0, Wake::Leave)]));
+    assert!(story.policy.ended());
+}
+
+#[test]
+fn one_that_comes_back_where_nobody_is_admitted_presses_for_a_fund_at_once() {
+    let mut story = Story::new(1, false, 1);
+    story.spread();
+    story.tell(|policy, now, out| policy.blocked(now, 0, out));
+    story.funds = 0;
+    let _ = story.tell(|policy, now, out| policy.unblocked(now, 0, out));
+    assert_eq!(story.policy.demand(), Demand { funds: 1, starving: true, tokens_only: false });
+}
+
+/// Else whoever is idle would keep its fund from it.
+#[test]
+fn whoever_is_idle_is_asked_for_its_fund_as_soon_as_one_comes_back() {
+    let mut story = Story::new(3, false, 2);
+    story.spread();
+    while story.policy.probes > 0 {
+        let _ = story.taken(DRY, 2, false);
+    }
+    assert_eq!(story.policy.phase, Phase::Slack);
+    story.tell(|policy, now, out| policy.blocked(now, 1, out));
+    story.funds = 0;
+    let (verdict, orders) = story.tell(|policy, now, out| policy.unblocked(now, 1, out));
+    assert_eq!((verdict, orders.posts), (Verdict::Park, 1));
+    let (verdict, orders) = story.taken(DRY, 2, false);
+    assert_eq!((verdict, orders.wake), (Verdict::Park, vec![(1, Wake::Work)]));
+}
+
+#[test]
+fn the_fund_of_one_that_blocks_beside_an_idle_one_goes_back_and_a_probe_tells_whether_rightly() {
+    let mut story = Story::new(4, false, 2);
+    story.spread();
+    let _ = story.taken(DRY, 2, false);
+    story.policy.looks.probe_at = None;
+    let (_, orders) = story.tell(|policy, now, out| policy.blocked(now, 3, out));
+    assert_eq!((orders.wake.len(), story.funds), (0, 1));
+    let (first, _) = story.policy.knobs.look;
+    assert_eq!(story.policy.looks.probe_at, Some(story.now + first));
+
+    // Where that was the last fund nobody made way: what comes next is activity.
+    let mut story = Story::new(1, false, 1);
+    story.spread();
+    story.tell(|policy, now, out| policy.blocked(now, 0, out));
+    story.now += MILLISECOND;
+    let _ = story.tell(|policy, now, out| policy.unblocked(now, 0, out));
+    assert_eq!((story.policy.admitted(), story.policy.slack_since), (1, story.now));
+}
+
+#[test]
+fn an_idle_worker_is_asked_for_its_fund_for_one_that_was_lent_and_wakes() {
+    let mut story = Story::with(3, 2, Knobs { lease: None, ..Knobs::default() });
+    story.spread();
+    until_lent(&mut story);
+    story.resumed();
+    while story.policy.probes > 0 {
+        let idle = story.policy.sample().next().expect("two are admitted");
+        let _ = story.taken(SCARCE, idle, false);
+    }
+    assert_eq!(story.policy.phase, Phase::Slack);
+    let look = |policy: &mut Policy, now, out: &mut Orders| {
+        policy.inspect(now, |_| Stillness::Runs, out);
+    };
+    assert_eq!(story.tell(look).1.posts, 1);
+    assert!(story.policy.tally().overcommits > 0);
+}
