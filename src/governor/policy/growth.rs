@@ -272,4 +272,18 @@ mod tests {
         assert!(growth.failed(0, 2));
         assert_eq!((growth.failed(0, 2), growth.confirmed(0, 2, 8)), (false, false));
     }
+
+    #[test]
+    fn workers_that_were_called_back_are_judged_as_such_once() {
+        for helps in [false, true] {
+            let mut growth = Growth::new((200, 1_000), 1_000);
+            growth.recalled(1);
+            assert!(if helps { growth.confirmed(0, 2, 8) } else { growth.failed(0, 2) });
+            growth.started(7);
+            assert!(growth.confirmed(0, 8, 8));
+            growth.started(7);
+            assert!(growth.failed(0, 8));
+            assert_eq!(growth.reached(), 8, "a serial phase tells nothing");
+        }
+    }
 }

@@ -501,4 +501,79 @@ mod tests {
         assert_eq!([slack(false), slack(false), slack(false)], [10, 20, 20]);
         assert_eq!(slack(true), 5, "somebody took the first");
     }
+
+    #[test]
+    fn within_a_call_fewer_are_asked_at_once_than_between_two() {
+        let mut release = Release::default();
+        release.everything(12, 13);
+        assert_eq!((release.burst(true, 0), release.burst(true, 3)), (BURST, BURST - 3));
+        assert_eq!((release.burst(false, 0), release.burst(false, 9)), (BURST_BETWEEN, 0));
+        (0..10).for_each(|_| release.gave());
+        assert_eq!((release.burst(true, 0), release.burst(false, 0)), (2, 2), "that is all");
+    }
+
+    #[test]
+    fn once_there_is_nothing_to_watch_for_idle_tokens_need_not_wait_but_for_a_canary() {
+        let mut release = Release::default();
+        assert!(release.survey(10) && !release.survey(20));
+        assert_eq!(release.not_before(), 10);
+        release.seen_enough();
+        assert_eq!(release.not_before(), 0);
+        release.next_round(true, 3, 4);
+        release.gave();
+        release.postpone(30);
+        release.seen_enough();
+        assert_eq!(release.not_before(), 30);
+    }
+
+    #[test]
+    fn others_that_take_tokens_after_nobody_wanted_any_are_heeded_at_once() {
+        let unwanted = || {
+            let mut release = Release::default();
+            release.next_round(true, 3, 4);
+            release.gave();
+            release.postpone(7);
+            release.reset();
+            assert!(release.is_unwanted());
+            release
+        };
+        let mut release = unwanted();
+        release.next_round(true, 3, 4);
+        release.gave();
+        release.reset();
+        release.saw(0);
+        assert!(!release.is_unwanted(), "it is gone");
+        let mut release = unwanted();
+        release.everything(3, 4);
+        release.missed(1);
+        assert!(!release.is_unwanted(), "none is to be had");
+    }
+
+    /// Somebody may want the tokens that lie there, and have found nobody to run on them yet.
+    #[test]
+    fn what_went_back_before_is_not_known_to_be_unwanted_once_others_want_more() {
+        let mut release = Release::default();
+        release.next_round(true, 3, 4);
+        release.gave();
+        release.reset();
+        release.next_round(true, 3, 4);
+        release.gave();
+        release.next_round(true, 2, 3);
+        release.fetched(true, false);
+        assert_eq!(release.patience(8), 4);
+    }
+
+    #[test]
+    fn others_that_take_one_and_no_more_are_given_one_the_next_time() {
+        let mut release = Release::default();
+        assert_eq!(slack_of_twelve(&mut release, false), 1);
+        release.next_round(true, 12, 13);
+        release.gave();
+        release.next_round(true, 11, 12);
+        (0..4).for_each(|_| release.gave());
+        release.postpone(7);
+        release.reset();
+        release.next_round(true, 12, 13);
+        assert_eq!(release.pending(), 1);
+    }
 }

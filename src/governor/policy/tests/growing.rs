@@ -148,3 +148,72 @@ fn idle_tokens_are_kept_from_when_added_workers_were_last_seen_to_be_of_use() {
     assert!(!story.policy.growth.is_on_trial() && story.now > added);
     assert_eq!(story.policy.slack_since, story.now);
 }
+
+/// A pool of four within a call, one of whose tokens went back and lies there when the pool has a use for it again.
+fn fetching_back() -> Story {
+    let mut story = Story::new(4, false, 4);
+    story.spread();
+    story.beat(PLENTY, Ran::No);
+    let _ = story.taken(PLENTY, 3, false);
+    while story.policy.release.pending() == 0 {
+        story.beat(DRY, Ran::No);
+    }
+    let _ = story.taken(PLENTY, 3, false);
+    assert_eq!((story.policy.admitted(), story.policy.release.given()), (3, 1));
+    story.tell(|policy, now, out| policy.post(now, 1, out));
+    while story.policy.admitted() < 4 {
+        story.beat(PLENTY, Ran::No);
+    }
+    story.resumed();
+    assert_eq!(story.policy.release.patience(1), 1, "nobody knows yet");
+    story
+}
+
+#[test]
+fn patience_grows_when_what_was_fetched_back_proves_of_use() {
+    let mut story = fetching_back();
+    story.beat(PLENTY, Ran::No);
+    assert_eq!(story.policy.release.patience(1), 2);
+
+    let mut story = fetching_back();
+    let _ = story.taken(PLENTY, 3, false);
+    assert_eq!(story.policy.tally().failed_trials, 1);
+    story.policy.growth.started(1);
+    story.tell(|policy, now, out| policy.post(now, 1, out));
+    while story.policy.growth.is_on_trial() {
+        story.beat(PLENTY, Ran::No);
+    }
+    assert_eq!(story.policy.release.patience(1), 1, "it was of none then");
+}
+
+#[test]
+fn a_pool_that_proves_busy_asks_for_nothing_back_and_looks_as_often_as_at_first() {
+    let mut story = Story::new(4, false, 4);
+    let (first, longest) = story.policy.knobs.look;
+    story.spread();
+    story.beat(PLENTY, Ran::No);
+    let _ = story.taken(DRY, 3, false);
+    while story.policy.release.pending() == 0 {
+        story.beat(DRY, Ran::No);
+    }
+    story.policy.looks.pause = longest;
+    while !matches!(story.policy.phase, Phase::Saturated { .. }) {
+        story.beat(DRY, Ran::No);
+    }
+    assert_eq!((story.policy.release.pending(), story.policy.looks.pause), (0, first));
+    // Somebody who was busy all the time takes the probe.
+    story.policy.looks.pause = longest;
+    let judged = Judged::Active;
+    let sighting = Sighting { worker: 3, nested: false, moved: false, judged, late: false };
+    let _ = story.tell(|policy, now, out| policy.taken(now, DRY, sighting, out));
+    assert!(story.policy.looks.pause < longest);
+}
+
+#[test]
+fn whoever_has_given_its_token_up_ends_the_doubling() {
+    let mut story = fetching_back();
+    story.beat(PLENTY, Ran::No);
+    assert!(story.policy.growth.step() > 1);
+    let _ = story.taken(STARVING, 3, false);
+    assert_eq!(story.policy.growth.step(), 1);
+}
