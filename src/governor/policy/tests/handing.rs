@@ -141,3 +141,22 @@ fn an_idle_worker_that_is_slow_to_take_a_probe_makes_the_next_one_lie_longer() {
     story.now += tau + tau / 2;
     assert_eq!(lies(&mut story), 3 * tau);
 }
+
+/// Else pools that hand one fund round would wake each other without end.
+#[test]
+fn a_pool_that_makes_way_presses_for_its_fund_later_each_time() {
+    let mut story = Story::new(2, true, 1);
+    let (least, _) = story.policy.knobs.beat;
+    let pauses = [(); 4].map(|()| {
+        story.tell(|policy, now, out| policy.post(now, 1, out));
+        let lookout = story.policy.lookout().expect("there is one fund");
+        assert_eq!(story.taken(STARVING, lookout, false).0, Verdict::Park);
+        assert_eq!((story.policy.admitted(), story.policy.demand().starving), (0, false));
+        let pause = story.policy.press_at - story.now;
+        story.now += pause;
+        story.tell(|_, _, out| out.take += 1);
+        story.resumed();
+        pause
+    });
+    assert_eq!(pauses, [least, 2 * least, 4 * least, 8 * least]);
+}

@@ -182,3 +182,98 @@ fn after_a_sweep_in_vain_nothing_is_due_before_the_next_one_may_come() {
     assert!(story.policy.sweep.at >= first + 2 * knobs.sweep * 6, "not one after the other");
     assert!(ticks <= 3, "{ticks}");
 }
+
+#[test]
+fn a_turn_that_found_a_job_is_activity_and_one_that_found_none_ends_a_sweep_that_was_announced() {
+    for ran in [false, true] {
+        let mut story = in_turn(false);
+        story.now += MILLISECOND / 2;
+        for worker in [0, 1] {
+            let turned =
+                |policy: &mut Policy, now, out: &mut _| policy.turned(now, DRY, worker, ran, out);
+            let _ = story.tell(turned);
+        }
+        assert_eq!(story.policy.sweep.in_turn, None);
+        assert_eq!(story.policy.slack_since == story.now, ran);
+        assert!(!story.policy.sweep.announced);
+    }
+}
+
+#[test]
+fn a_sweep_ends_with_the_fund_where_another_pool_starves() {
+    let mut story = in_turn(false);
+    let turned =
+        |policy: &mut Policy, now, out: &mut _| policy.turned(now, STARVING, 0, false, out);
+    assert_eq!(woken(&story.tell(turned).1), [(1, Wake::Turn)], "the other has its turn");
+    let turned =
+        |policy: &mut Policy, now, out: &mut _| policy.turned(now, STARVING, 1, false, out);
+    assert_eq!(story.tell(turned).0, Verdict::Park);
+    assert_eq!((story.policy.admitted(), story.funds), (0, 1));
+}
+
+/// They have just come up, and whether they run tells nothing.
+#[test]
+fn nobody_looks_at_workers_that_have_yet_to_come_up_or_have_a_turn() {
+    let mut story = Story::new(4, true, 2);
+    story.tell(|policy, _, out| {
+        policy.resuming = true;
+        out.take += 1;
+    });
+    assert_eq!((story.policy.admitted(), story.policy.phase), (2, Phase::Slack));
+    assert_eq!(story.policy.pulse_due(), None);
+    story.now += MILLISECOND;
+    story.resumed();
+    assert!(story.policy.pulse_due() > Some(story.now), "nor before it is asleep again");
+    assert_eq!(story.policy.rested_at(), story.now);
+    story.policy.sweep.in_turn = Some(0);
+    assert_eq!(story.policy.pulse_due(), None);
+
+    let mut story = Story::new(4, true, 1);
+    assert!(story.policy.beat_due().is_some());
+    story.policy.waking = 1;
+    assert_eq!(story.policy.beat_due(), None);
+}
+
+/// A job may have begun to wait just before.
+#[test]
+fn the_last_that_is_left_when_tokens_have_gone_back_is_asked_once_more_at_a_beat() {
+    let mut story = Story::new(2, true, 2);
+    story.tell(|policy, _, out| {
+        policy.resuming = true;
+        out.take += 1;
+    });
+    story.resumed();
+    assert_eq!(story.policy.admitted(), 2);
+    story.policy.release.everything(1, 2);
+    story.tell(|policy, now, out| policy.post(now, 1, out));
+    assert_eq!(story.taken(SCARCE, 1, false).0, Verdict::Park);
+    assert!(story.policy.doubtful);
+    story.now = story.policy.heart.at;
+    assert!(story.policy.watches(story.now));
+    let ask = |policy: &mut Policy, now, out: &mut _| policy.tick(now, DRY, Ran::No, out);
+    assert_eq!(story.tell(ask).1.posts, 1);
+    let _ = story.taken(PLENTY, 0, false);
+    assert!(!story.policy.doubtful, "it has answered");
+}
+
+/// Its wait for the sweep was for whatever came back with the fund, and there is no more of that.
+#[test]
+fn a_fund_that_has_come_back_puts_off_the_first_sweep_alone() {
+    let mut story = Story::new(3, true, 1);
+    let sweep = story.policy.knobs.sweep;
+    story.policy.came_back = true;
+    story.policy.epoch += 1;
+    story.tell(|policy, now, out| policy.post(now, 1, out));
+    story.now = story.policy.sweep_at();
+    assert_eq!(story.now, story.policy.sweep.at + 50 * sweep);
+    let (_, orders) = story.taken(PLENTY, story.policy.lookout().expect("one"), false);
+    assert!(matches!(orders.wake[..], [(_, Wake::Turn)]));
+    while let Some(worker) = story.policy.sweep.in_turn {
+        let _ = story.turned(worker);
+    }
+    assert!(story.policy.sweep_at() < story.now + sweep);
+    // A dropped pool does not wait for it either.
+    story.policy.came_back = true;
+    story.tell(Policy::drain);
+    assert!(story.policy.sweep_at() < story.now + sweep);
+}

@@ -125,3 +125,25 @@ fn those_that_wait_for_others_at_the_end_of_a_wide_phase_keep_their_tokens_for_a
     assert_eq!(after_a_wide_phase(long), [Verdict::Stay; 2]);
     assert_eq!(after_a_wide_phase(long - 1)[0], Verdict::Park, "it may be idle and slow to wake");
 }
+
+#[test]
+fn a_wait_that_has_ended_makes_the_next_one_a_short_one() {
+    let (least, _) = Knobs::default().recheck;
+    let long = 80 * least;
+    let look = |between: fn(&mut Roster)| {
+        let mut roster = Roster::new(2, Knobs::default().recheck);
+        roster.step(0);
+        roster.park_nested(0, 0);
+        assert!(roster.take_this(0));
+        between(&mut roster);
+        roster.park_nested(0, long);
+        roster.next_look().expect("it waits") - long
+    };
+    assert_eq!(look(|_| ()), long / 8, "it still waits");
+    assert_eq!(look(|roster| roster.progressed(0)), least, "it has run a job");
+    let parked = |roster: &mut Roster| {
+        roster.park_cold(0, 0);
+        assert!(roster.take_this(0));
+    };
+    assert_eq!(look(parked), least, "it was idle outside any wait");
+}
