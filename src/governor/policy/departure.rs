@@ -47,7 +47,7 @@ impl Policy {
         self.departure.bereft = if self.workers > 1 { self.probes + 1 } else { 0 };
         // Whoever drops the pool may be another thread.
         self.end_turn_of(now, BUILDER);
-        let admitted = self.absences.is_here(BUILDER) && self.roster.is_outside(BUILDER);
+        let admitted = self.roster.is_outside(BUILDER);
         let comes_back = self.absences.recall(BUILDER);
         let parked = self.roster.take_this(BUILDER);
         if comes_back || parked {

@@ -144,9 +144,8 @@ impl Policy {
 
     /// Adds workers to a saturated pool, as far as there are any.
     pub(super) fn grow(&mut self, now: Nanos, out: &mut Orders) {
-        let parked = self.roster.len();
-        if parked > 0 && self.growth.due().is_some_and(|at| at <= now) {
-            out.take += self.growth.step().min(parked);
+        if self.growth.due().is_some_and(|at| at <= now) {
+            out.take += self.growth.step().min(self.roster.len());
         }
     }
 }

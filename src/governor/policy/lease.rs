@@ -217,9 +217,7 @@ impl Policy {
 
     /// A worker makes way, if all are called to offer a token.
     fn make_way(&mut self, now: Nanos, worker: usize, leave: Leave, out: &mut Orders) -> Verdict {
-        let admitted = self.absences.is_here(worker)
-            && self.roster.is_outside(worker)
-            && !self.in_turn(worker);
+        let admitted = self.roster.is_outside(worker) && !self.in_turn(worker);
         let gives = self.lease.gives();
         let asked = self.lease.stage == Stage::Called && (gives || leave != Leave::Amid);
         if self.ended || !asked || !admitted {

@@ -230,7 +230,6 @@ impl Policy {
                 self.heart.quiet += (self.heart.beat / longest).max(1) as u32;
                 if self.waiting || self.doubtful {
                     // The wait may be over, and the worker asleep at top level since.
-                    self.doubtful = false;
                     self.post(now, 1, out);
                 } else if self.heart.quiet / self.knobs.rotation > before / self.knobs.rotation
                     && self.roster.len() > 0
