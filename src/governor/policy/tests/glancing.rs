@@ -91,3 +91,17 @@ fn two_that_run_may_have_begun_a_wide_phase() {
     let (_, looks) = until_probed(slack_pair(longest), PLENTY, Some(1));
     assert!(looks <= 2, "{looks}: it saw that there is no such phase");
 }
+
+#[test]
+fn a_pool_that_has_become_slack_within_a_call_looks_for_itself() {
+    let mut story = Story::new(4, false, 2);
+    story.spread();
+    story.beat(PLENTY, Ran::No);
+    story.policy.growth.withdraw();
+    let (first, _) = story.policy.knobs.look;
+    let _ = story.taken(PLENTY, 2, false);
+    assert_eq!(
+        (story.policy.phase, story.policy.looks.at),
+        (Phase::Slack, Some(story.now + first))
+    );
+}

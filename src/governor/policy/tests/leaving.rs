@@ -7,6 +7,8 @@ use super::*;
 fn a_call_that_ends_before_any_worker_is_up_leaves_no_fund_behind() {
     let mut story = Story { policy: Policy::new(2, false, Knobs::default()), now: 0, funds: 1 };
     story.enter();
+    story.enter();
+    story.tell(Policy::leave);
     assert_eq!((story.policy.funds(), story.policy.admitted()), (1, 0), "for the first to come up");
     story.tell(Policy::leave);
     assert_eq!((story.policy.funds(), story.funds), (0, 1));
@@ -275,4 +277,41 @@ fn a_dropped_pool_none_of_whose_threads_is_up_ends_with_its_last_call() {
     assert!(!story.policy.ended());
     story.tell(Policy::leave);
     assert!(story.policy.ended());
+}
+
+#[test]
+fn whoever_is_idle_in_a_pool_that_is_dropped_is_asked_at_once() {
+    let mut story = Story::new(2, true, 1);
+    assert_eq!(story.policy.phase, Phase::Slack);
+    assert_eq!(story.tell(Policy::drain).1.posts, 1);
+}
+
+#[test]
+fn a_pool_that_has_ended_lets_everybody_go_on_and_wants_nothing() {
+    let mut story = Story::new(2, false, 1);
+    story.enter();
+    story.resumed();
+    story.until_posted();
+    story.tell(|policy, _, out| policy.abandon(out));
+    assert_eq!((story.policy.ended(), story.funds), (true, 1));
+    assert_eq!((story.policy.deadline(), story.policy.demand()), (None, Demand::default()));
+    assert_eq!(story.taken(PLENTY, 1, false).0, Verdict::Stay);
+    story.tell(|policy, now, out| policy.blocked(now, 1, out));
+    let verdicts = [
+        story.tell(|policy, now, out| policy.unblocked(now, 1, out)).0,
+        story.tell(|policy, now, out| policy.yields(now, 1, out)).0,
+        story.tell(|policy, now, out| policy.called_to_offer(now, 1, false, out)).0,
+        story.tell(|policy, now, _| policy.started(now, 0)).0,
+    ];
+    assert_eq!((verdicts, story.policy.tally().absences), ([Verdict::Stay; 4], 0));
+}
+
+/// What it waits for is for others to run, perhaps in another pool.
+#[test]
+fn a_pool_without_calls_needs_a_fund_as_long_as_a_parked_worker_waits() {
+    let mut story = Story::new(1, false, 0);
+    assert_eq!(story.policy.demand(), Demand::default());
+    assert!(story.policy.roster.take_this(0));
+    story.policy.roster.park_nested(0, story.now);
+    assert_eq!(story.policy.demand().funds, 1);
 }

@@ -277,3 +277,16 @@ fn a_fund_that_has_come_back_puts_off_the_first_sweep_alone() {
     story.tell(Policy::drain);
     assert!(story.policy.sweep_at() < story.now + sweep);
 }
+
+#[test]
+fn one_that_is_seen_to_block_in_its_turn_keeps_none_from_the_others() {
+    let mut story = in_turn(false);
+    story.policy.knobs.detect = Knobs::default().detect;
+    story.policy.phase = Phase::Saturated { since: story.now };
+    let look = |policy: &mut Policy, now, out: &mut Orders| {
+        policy.inspect(now, |_| Stillness::Blocked, out);
+    };
+    let (_, orders) = story.tell(look);
+    assert_eq!((orders.wake.len(), story.policy.tally().lendings), (1, 1));
+    assert_eq!(story.policy.sweep.in_turn, None);
+}

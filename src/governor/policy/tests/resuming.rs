@@ -116,7 +116,7 @@ fn an_added_worker_that_finds_nothing_is_kept_for_half_the_patience() {
     while story.beat(DRY, Ran::No).posts == 0 {}
     let patience = Knobs::default().patience.1;
     let kept = story.now - began;
-    assert!((patience / 2..patience).contains(&kept), "{kept}");
+    assert!((patience / 2..patience * 2 / 3).contains(&kept), "{kept}");
 }
 
 #[test]
@@ -222,4 +222,69 @@ fn whoever_parks_within_a_call_is_not_fetched_back_for_what_it_was_to_have_at_it
         story.policy.roster.park_cold(worker, story.policy.epoch);
     }
     assert!(story.after(0, PLENTY).wake.is_empty());
+}
+
+#[test]
+fn a_call_of_a_slack_pool_is_asked_soon_whether_it_needs_more_but_not_each_of_many() {
+    let mut story = Story::new(4, false, 2);
+    let (first, _) = story.policy.knobs.look;
+    story.enter();
+    story.resumed();
+    story.until_posted();
+    let _ = story.taken(PLENTY, 3, false);
+    for pause in [first / 4, 2 * first] {
+        story.policy.looks.probe_at = None;
+        story.now = story.policy.last_post + pause;
+        story.enter();
+        let at = story.now.max(story.policy.last_post + first);
+        assert_eq!(story.policy.looks.probe_at, Some(at));
+    }
+}
+
+#[test]
+fn a_call_after_an_idle_time_is_not_swept_at_once() {
+    let mut story = Story::new(3, false, 1);
+    let sweep = story.policy.knobs.sweep;
+    story.enter();
+    story.resumed();
+    story.tell(Policy::leave);
+    rest(&mut story);
+    story.now += 10_000 * MILLISECOND;
+    story.enter();
+    assert_eq!(story.policy.sweep_at(), story.now + sweep);
+    // Nor after a fund has come back, which is no matter once somebody calls.
+    story.policy.came_back = true;
+    story.enter();
+    assert_eq!(story.policy.sweep_at(), story.now + sweep);
+}
+
+#[test]
+fn half_of_the_workers_that_have_run_keep_tokens_unless_nothing_has_changed_for_long() {
+    let mut story = Story::new(4, false, 4);
+    story.spread();
+    story.beat(PLENTY, Ran::No);
+    let _ = story.taken(PLENTY, 3, false);
+    let hold = story.policy.knobs.hold;
+    // One computes, and the other was but woken for something.
+    let felt = Felt::default().and(hold).and(10 * MICROSECOND);
+    story.now = story.policy.slack_since + hold;
+    story.policy.counted(story.now, felt);
+    assert_eq!(story.policy.slack_since, story.now);
+    story.now += 1_000 * MILLISECOND;
+    assert!(story.policy.growth.is_still(story.now));
+    story.policy.counted(story.now, felt);
+    assert!(story.policy.slack_since < story.now);
+    story.policy.counted(story.now, felt.and(hold));
+    assert_eq!(story.policy.slack_since, story.now, "several are in jobs");
+}
+
+#[test]
+fn what_lies_there_is_looked_at_each_time() {
+    let mut story = Story::new(4, false, 4);
+    story.spread();
+    story.policy.release.next_round(true, 3, 4);
+    story.policy.release.gave();
+    story.policy.release.reset();
+    story.after(0, PLENTY);
+    assert!(story.policy.release.is_unwanted());
 }
