@@ -196,6 +196,13 @@ fn a_dropped_pool_ends_when_the_last_that_was_seen_to_block_has_run_out_of_work(
     story.tell(Policy::leave);
     assert!(!story.policy.ended(), "it may go on any time");
     let (verdict, orders) = story.taken(DRY, 0, false);
+    assert_eq!((verdict, orders.wake), (Verdict::Park, vec![]));
+    // What it has run since it was seen to block may have left something behind.
+    let orders = story.tell(|policy, now, out| policy.supplied(now, 0, 1, out)).1;
+    assert_eq!(orders.wake, [(0, Wake::Work)]);
+    story.resumed();
+    story.until_posted();
+    let (verdict, orders) = story.taken(DRY, 0, false);
     assert_eq!((verdict, orders.wake), (Verdict::Park, vec![(0, Wake::Leave)]));
     assert!(story.policy.ended());
 }
