@@ -257,22 +257,27 @@ impl Policy {
                     out.take += 1 + self.resume_some(AT_ONCE);
                 }
             }
-            // The call may need more workers than are admitted. Calls may come by the thousand a
-            // second, so that not each of them is worth a probe.
             Phase::Slack if self.roster.len() > 0 => {
                 out.take += self.resume_some(AT_ONCE);
-                let (first, longest) = self.knobs.look;
-                let pause = match (self.growth.asked(), self.admitted) {
-                    (0, _) => first,
-                    // No token is to be had, and one that comes will be offered. Only whether the
-                    // sole worker blocks is left to find out.
-                    (_, 1) => longest,
-                    _ => return,
-                };
-                self.probe_by(now.max(self.last_post + pause));
+                self.probe_for_call(now);
+                self.sweep.called = self.sweep.in_turn.is_some();
             }
             Phase::Slack | Phase::Listening { .. } | Phase::Saturated { .. } => {}
         }
+    }
+
+    /// A call in a slack pool may need more workers than are admitted. Calls may come by the thousand a second, so that not
+    /// each of them is worth a probe.
+    pub(super) fn probe_for_call(&mut self, now: Nanos) {
+        let (first, longest) = self.knobs.look;
+        let pause = match (self.growth.asked(), self.admitted) {
+            (0, _) => first,
+            // No token is to be had, and one that comes will be offered. Only whether the sole worker blocks is left to
+            // find out.
+            (_, 1) => longest,
+            _ => return,
+        };
+        self.probe_by(now.max(self.last_post + pause));
     }
 
     /// For how many of those that were of use before, at `most`, funds are taken now.

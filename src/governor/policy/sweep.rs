@@ -19,6 +19,8 @@ pub(super) struct Sweep {
     /// Who has a turn, and since when.
     pub(super) in_turn: Option<usize>,
     in_turn_since: Nanos,
+    /// A call has begun since the sweep under way did: each turn puts its probe off.
+    pub(super) called: bool,
     /// The next one is a single turn, of the worker parked longest.
     pub(super) rotate: bool,
     /// A broadcast was announced, or may have been what a lookout ran: sweep without waiting.
@@ -70,6 +72,9 @@ impl Policy {
             self.looks.at = None;
             self.listen_later(now);
             self.watch_from(now);
+            if std::mem::take(&mut self.sweep.called) {
+                self.probe_for_call(now);
+            }
         }
         if self.lease.is_leaving() && self.admitted > 1 {
             self.roster.park_cold(worker, self.epoch);
@@ -196,6 +201,7 @@ impl Policy {
         self.sweep.since = now;
         self.sweep.at = now;
         self.sweep.barren = true;
+        self.sweep.called = false;
         self.came_back = false;
         self.turn(now, first, out);
     }

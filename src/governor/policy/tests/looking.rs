@@ -122,6 +122,28 @@ fn a_turn_that_goes_on_and_on_ends_for_the_pool() {
     assert_eq!(story.tell(turned).0, Verdict::Stay, "it goes on as any other");
 }
 
+/// Once it waited for as long as nothing else happened: a token that came 3 ms later had to wait as long again.
+#[test]
+fn a_call_that_begins_beside_a_sweep_is_asked_soon_after_it_whether_it_needs_more() {
+    let asked_within = |called: bool| {
+        let mut story = in_turn(false);
+        story.policy.phase = Phase::Slack;
+        story.policy.probes = 0;
+        if called {
+            story.enter();
+        }
+        while let Some(worker) = story.policy.sweep.in_turn {
+            story.turned(worker);
+        }
+        let begin = story.now;
+        while story.beat(DRY, Ran::No).posts == 0 {}
+        story.now - begin
+    };
+    let (first, _) = Knobs::default().look;
+    assert!(asked_within(true) <= first);
+    assert!(asked_within(false) > first, "nothing has changed");
+}
+
 /// A broadcast may come between two turns of one sweep, and nobody tells of it. Once those that had had theirs waited
 /// for the next sweep, up to a quarter of a second for 64 workers, and the others for them.
 #[test]
