@@ -19,6 +19,8 @@ pub(super) struct Sweep {
     /// Who has a turn, and since when.
     pub(super) in_turn: Option<usize>,
     in_turn_since: Nanos,
+    /// No call was under way when the last one began.
+    at_rest: bool,
     /// A call has begun since the sweep under way did: each turn puts its probe off.
     pub(super) called: bool,
     /// The next one is a single turn, of the worker parked longest.
@@ -62,7 +64,9 @@ impl Policy {
             self.hand_to_returned(now, out);
             return Verdict::Park;
         }
-        if let Some(next) = self.roster.take_stale(self.sweep.to) {
+        // Nobody else could take up the call. Whoever has not had a turn is due as before.
+        let breaks_off = self.sweep.called && self.sweep.at_rest && self.admitted == 1;
+        if !breaks_off && let Some(next) = self.roster.take_stale(self.sweep.to) {
             self.roster.park_cold(worker, self.epoch);
             self.turn(now, next, out);
             return Verdict::Park;
@@ -201,6 +205,7 @@ impl Policy {
         self.sweep.since = now;
         self.sweep.at = now;
         self.sweep.barren = true;
+        self.sweep.at_rest = self.engaged == 0;
         self.sweep.called = false;
         self.came_back = false;
         self.turn(now, first, out);

@@ -144,6 +144,45 @@ fn a_call_that_begins_beside_a_sweep_is_asked_soon_after_it_whether_it_needs_mor
     assert!(asked_within(false) > first, "nothing has changed");
 }
 
+/// The only admitted worker is idle: it takes the probe that lies there, or time passes.
+fn go_on(story: &mut Story) {
+    let idle = story.policy.sample().next().expect("one is admitted");
+    if story.policy.probes > 0 {
+        let _ = story.taken(PLENTY, idle, false);
+    } else {
+        story.beat(PLENTY, Ran::No);
+    }
+}
+
+#[test]
+fn a_sweep_of_a_pool_at_rest_is_broken_off_by_a_call_and_made_up_for_after_it() {
+    let mut story = Story::new(4, false, 1);
+    story.spread();
+    story.tell(Policy::leave);
+    while story.policy.sweep.in_turn.is_none() {
+        go_on(&mut story);
+    }
+    let first = story.policy.sweep.in_turn.expect("a sweep has begun");
+    story.enter();
+    let (_, orders) = story.turned(first);
+    assert!(orders.wake.iter().all(|&(_, why)| why == Wake::Work), "{:?}", orders.wake);
+    assert_eq!(story.policy.sweep.in_turn, None);
+    // The call is over at once.
+    story.tell(Policy::leave);
+    let mut turns = Vec::new();
+    while story.policy.admitted() > 0 {
+        if let Some(worker) = story.policy.sweep.in_turn {
+            turns.push(worker);
+            story.turned(worker);
+        } else {
+            go_on(&mut story);
+        }
+    }
+    turns.sort_unstable();
+    turns.dedup();
+    assert!(turns.len() >= 3, "only {turns:?} had turns");
+}
+
 /// A broadcast may come between two turns of one sweep, and nobody tells of it. Once those that had had theirs waited
 /// for the next sweep, up to a quarter of a second for 64 workers, and the others for them.
 #[test]
