@@ -133,7 +133,7 @@ fn a_call_that_begins_beside_a_sweep_is_asked_soon_after_it_whether_it_needs_mor
             story.enter();
         }
         while let Some(worker) = story.policy.sweep.in_turn {
-            story.turned(worker);
+            let _ = story.turned(worker);
         }
         let begin = story.now;
         while story.beat(DRY, Ran::No).posts == 0 {}
@@ -173,7 +173,7 @@ fn a_sweep_of_a_pool_at_rest_is_broken_off_by_a_call_and_made_up_for_after_it() 
     while story.policy.admitted() > 0 {
         if let Some(worker) = story.policy.sweep.in_turn {
             turns.push(worker);
-            story.turned(worker);
+            let _ = story.turned(worker);
         } else {
             go_on(&mut story);
         }
