@@ -94,8 +94,7 @@ fn handover_races_leave() {
 fn growth_races_retire() {
     explore(1, 2, 1, |pool| {
         pool.spawn(Job::Join);
-        pool.spawn(Job::Leaf);
-        pool.wait_for(2);
+        pool.wait_for(1);
     });
 }
 
