@@ -100,7 +100,7 @@ fn growth_races_retire() {
 
 #[test]
 fn grant_races_retire() {
-    check(3, || {
+    check(2, || {
         let ledger = Ledger::new(0, Some(Rival::new()));
         let rival = ledger.rival.as_ref().expect("just made");
         let pool = Pool::new(1, &ledger);
