@@ -6,10 +6,11 @@
 //! of one thread that has never run anything else tells it.
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 
 use rayon_core::{BroadcastContext, ThreadPool, ThreadPoolBuilder};
+
+use crate::jobserver::OncePerProgram;
 
 thread_local! {
     /// Where this worker's stack began when it started; 0 on a thread that is no worker of ours.
@@ -111,7 +112,7 @@ pub(crate) fn is_nested(errand: Errand, depth: Option<usize>) -> bool {
 }
 
 /// The depths at which a worker comes to errands in its main loop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct TopLevel {
     probe: usize,
     call: usize,
@@ -120,38 +121,8 @@ pub(crate) struct TopLevel {
 /// `None` if no thread could be started to measure them: then everybody counts as nested, which
 /// costs speed and nothing else.
 pub(crate) fn top_level() -> Option<TopLevel> {
-    static MEMORY: Memory = Memory::new();
-    MEMORY.recall(measure)
-}
-
-/// What was measured before.
-///
-/// Not a `OnceLock`: in a child that was forked while another thread measured, that would wait for ever. Here whoever
-/// asks meanwhile measures, too, and finds the same.
-struct Memory {
-    done: AtomicBool,
-    /// 0: not known.
-    probe: AtomicUsize,
-    call: AtomicUsize,
-}
-
-impl Memory {
-    const fn new() -> Self {
-        let [probe, call] = [const { AtomicUsize::new(0) }; 2];
-        Memory { done: AtomicBool::new(false), probe, call }
-    }
-
-    fn recall(&self, measure: impl FnOnce() -> Option<TopLevel>) -> Option<TopLevel> {
-        if !self.done.load(Ordering::Acquire) {
-            if let Some(TopLevel { probe, call }) = measure() {
-                self.probe.store(probe, Ordering::Relaxed);
-                self.call.store(call, Ordering::Relaxed);
-            }
-            self.done.store(true, Ordering::Release);
-        }
-        let [probe, call] = [&self.probe, &self.call].map(|depth| depth.load(Ordering::Relaxed));
-        (probe > 0 && call > 0).then_some(TopLevel { probe, call })
-    }
+    static DEPTHS: OncePerProgram<Option<TopLevel>> = OncePerProgram::new();
+    *DEPTHS.get_or_init(measure)
 }
 
 fn measure() -> Option<TopLevel> {
@@ -228,20 +199,5 @@ mod tests {
             inner.0.send(()).expect("the job waits");
             assert_eq!(receive.recv(), Ok(true), "{errand:?} within a job");
         }
-    }
-
-    /// As in a child that was forked while another thread measured.
-    #[test]
-    fn whoever_asks_while_another_one_measures_does_not_wait_for_that() {
-        let (memory, depths) = (Memory::new(), Some(TopLevel { probe: 3, call: 5 }));
-        let first = memory.recall(|| {
-            assert_eq!(memory.recall(|| depths), depths);
-            depths
-        });
-        assert_eq!(first, depths);
-        assert_eq!(memory.recall(|| unreachable!("it is known")), depths);
-        let unknown = Memory::new();
-        assert_eq!(unknown.recall(|| None), None);
-        assert_eq!(unknown.recall(|| unreachable!("it has been tried")), None);
     }
 }

@@ -141,5 +141,9 @@ mod tests {
         value.get_or_init_in(parent, || "parent's");
         assert_eq!(value.get_or_init_in(child, || "child's"), &"parent's");
         assert_eq!(value.get(), Some(&"parent's"));
+        assert_eq!(value.get_or_init(|| unreachable!("it is made")), &"parent's");
+        let unknown: OncePerProgram<Option<usize>> = OncePerProgram::new();
+        assert_eq!(unknown.get_or_init(|| None), &None);
+        assert_eq!(unknown.get_or_init(|| unreachable!("it has been tried")), &None);
     }
 }
