@@ -115,6 +115,35 @@ impl Story {
         self.tell(|policy, now, out| policy.turned(now, PLENTY, worker, false, out))
     }
 
+    /// An idle worker takes the probe that lies there; if none does, time passes.
+    fn rests(&mut self, market: Market, worker: usize, nested: bool) {
+        if self.policy.probes > 0 {
+            let _ = self.taken(market, worker, nested);
+        } else {
+            self.beat(market, Ran::No);
+        }
+    }
+
+    /// A worker that was of use before is called back.
+    fn resume_one(&mut self) {
+        self.tell(|policy, _, out| {
+            policy.resuming = true;
+            out.take += 1;
+        });
+    }
+
+    /// A pool of four within a call, whose idle workers are asked for a token, worker 3 being one of them.
+    fn asked_for_a_token() -> Story {
+        let mut story = Story::new(4, false, 4);
+        story.spread();
+        story.beat(PLENTY, Ran::No);
+        let _ = story.taken(PLENTY, 3, false);
+        while story.policy.release.pending() == 0 {
+            story.beat(DRY, Ran::No);
+        }
+        story
+    }
+
     fn resumed(&mut self) {
         self.tell(|policy, now, _| policy.resumed(now));
     }

@@ -151,13 +151,7 @@ fn idle_tokens_are_kept_from_when_added_workers_were_last_seen_to_be_of_use() {
 
 /// A pool of four within a call, one of whose tokens went back and lies there when the pool has a use for it again.
 fn fetching_back() -> Story {
-    let mut story = Story::new(4, false, 4);
-    story.spread();
-    story.beat(PLENTY, Ran::No);
-    let _ = story.taken(PLENTY, 3, false);
-    while story.policy.release.pending() == 0 {
-        story.beat(DRY, Ran::No);
-    }
+    let mut story = Story::asked_for_a_token();
     let _ = story.taken(PLENTY, 3, false);
     assert_eq!((story.policy.admitted(), story.policy.release.given()), (3, 1));
     story.tell(|policy, now, out| policy.post(now, 1, out));

@@ -135,11 +135,7 @@ fn the_thread_does_not_stay_parked_in_a_pool_that_is_dropped() {
     story.spread();
     assert_eq!(story.policy.admitted(), 2);
     while story.policy.roster.is_outside(0) {
-        if story.policy.probes > 0 {
-            let _ = story.taken(STARVING, 0, true);
-        } else {
-            story.beat(STARVING, Ran::No);
-        }
+        story.rests(STARVING, 0, true);
     }
     let orders = story.tell(Policy::drain).1;
     assert_eq!(orders.wake, [(0, Wake::Loose)]);
@@ -221,11 +217,7 @@ fn the_thread_whose_turn_it_is_when_the_pool_is_dropped_goes_on_as_one_of_it_no_
     let mut story = adopted(3, 2, 2);
     story.spread();
     while story.policy.roster.is_outside(0) {
-        if story.policy.probes > 0 {
-            let _ = story.taken(STARVING, 0, false);
-        } else {
-            story.beat(STARVING, Ran::No);
-        }
+        story.rests(STARVING, 0, false);
     }
     let other = story.policy.roster.outsiders(0, 1).next().expect("one is funded");
     story.tell(Policy::broadcast);
@@ -247,11 +239,7 @@ fn the_thread_is_let_go_from_a_pool_that_is_dropped_wherever_it_is_parked() {
     let mut story = adopted(2, 1, 2);
     story.spread();
     while story.policy.roster.is_outside(0) {
-        if story.policy.probes > 0 {
-            let _ = story.taken(STARVING, 0, false);
-        } else {
-            story.beat(STARVING, Ran::No);
-        }
+        story.rests(STARVING, 0, false);
     }
     let orders = story.tell(Policy::drain).1;
     assert_eq!((orders.wake, story.policy.roster.len()), (vec![(0, Wake::Loose)], 0));

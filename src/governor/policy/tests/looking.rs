@@ -144,14 +144,10 @@ fn a_call_that_begins_beside_a_sweep_is_asked_soon_after_it_whether_it_needs_mor
     assert!(asked_within(false) > first, "nothing has changed");
 }
 
-/// The only admitted worker is idle: it takes the probe that lies there, or time passes.
+/// The only admitted worker is idle.
 fn go_on(story: &mut Story) {
     let idle = story.policy.sample().next().expect("one is admitted");
-    if story.policy.probes > 0 {
-        let _ = story.taken(PLENTY, idle, false);
-    } else {
-        story.beat(PLENTY, Ran::No);
-    }
+    story.rests(PLENTY, idle, false);
 }
 
 #[test]
@@ -276,10 +272,7 @@ fn a_sweep_ends_with_the_fund_where_another_pool_starves() {
 #[test]
 fn nobody_looks_at_workers_that_have_yet_to_come_up_or_have_a_turn() {
     let mut story = Story::new(4, true, 2);
-    story.tell(|policy, _, out| {
-        policy.resuming = true;
-        out.take += 1;
-    });
+    story.resume_one();
     assert_eq!((story.policy.admitted(), story.policy.phase), (2, Phase::Slack));
     assert_eq!(story.policy.pulse_due(), None);
     story.now += MILLISECOND;
@@ -299,10 +292,7 @@ fn nobody_looks_at_workers_that_have_yet_to_come_up_or_have_a_turn() {
 #[test]
 fn the_last_that_is_left_when_tokens_have_gone_back_is_asked_once_more_at_a_beat() {
     let mut story = Story::new(2, true, 2);
-    story.tell(|policy, _, out| {
-        policy.resuming = true;
-        out.take += 1;
-    });
+    story.resume_one();
     story.resumed();
     assert_eq!(story.policy.admitted(), 2);
     story.policy.release.everything(1, 2);

@@ -118,13 +118,7 @@ fn calls_that_none_but_yielding_workers_come_to_pile_up_no_further() {
 
 /// A pool within a call whose worker 3 is asked for its token, with `taken` after others took one.
 fn asked(taken: bool) -> Story {
-    let mut story = Story::new(4, false, 4);
-    story.spread();
-    story.beat(PLENTY, Ran::No);
-    let _ = story.taken(PLENTY, 3, false);
-    while story.policy.release.pending() == 0 {
-        story.beat(DRY, Ran::No);
-    }
+    let mut story = Story::asked_for_a_token();
     if taken {
         story.policy.release.gave();
         story.policy.release.next_round(true, 3, 4);
