@@ -6,7 +6,7 @@
 //! runs, its deadline has come. `loom` reports as a deadlock what does not finish, and as too many
 //! branches what goes round for ever.
 //!
-//! Run by `RUSTFLAGS="--cfg loom" cargo test --release --lib model`.
+//! Run by `RUSTFLAGS="--cfg loom" cargo test --release --lib model -- --test-threads=1`.
 
 mod ledger;
 mod pool;
@@ -100,7 +100,7 @@ fn growth_races_retire() {
 
 #[test]
 fn grant_races_retire() {
-    check(2, || {
+    check(3, || {
         let ledger = Ledger::new(0, Some(Rival::new()));
         let rival = ledger.rival.as_ref().expect("just made");
         let pool = Pool::new(1, &ledger);
