@@ -1,4 +1,5 @@
 //! Random fork-join programs on a starved pool beside one stock thread: by how much is any slower?
+//! A stock pool of as many threads as ours may run shows how often the machine makes one slower.
 //!
 //! `cargo bench --bench random -- [--quick] [--record FOLDER] [FILTER...]` ends with those that were
 //! slower by most, in words by which a filter finds them: `"seed 7,"` runs that program alone.
@@ -34,8 +35,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     machine::describe(&options)?;
     let stock = rayon::ThreadPoolBuilder::new().num_threads(1).build()?;
     let mut excesses = Vec::new();
-    let mut raw = Table::new(&["seed", "workers", "tokens", "stock_ms", "ms"]);
-    let (mut stock_total, mut our_total) = (Duration::ZERO, Duration::ZERO);
+    let mut sized_excesses = Vec::new();
+    let mut raw = Table::new(&["seed", "workers", "tokens", "stock_ms", "sized_ms", "ms"]);
+    let mut totals = [Duration::ZERO; 3];
     for group in 0..if options.quick { QUICK_POOLS } else { POOLS } {
         let mut random = Random::new(group);
         let workers = 1 + random.below(48) as usize;
@@ -43,6 +45,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let jobserver = Jobserver::new(tokens);
         let ours = ThreadPoolBuilder::new().num_threads(workers).jobserver(jobserver);
         let ours = ours.detect_blocking(None).build()?;
+        let sized = rayon::ThreadPoolBuilder::new().num_threads(workers.min(tokens + 1)).build()?;
         for seed in group * PER_POOL..(group + 1) * PER_POOL {
             let name = format!("seed {seed}, {workers} workers, {tokens} tokens");
             if !options.wants(&name) {
@@ -53,42 +56,51 @@ fn main() -> Result<(), Box<dyn Error>> {
             let program = Program::random(&mut random, size);
             let expected = program.run_serially();
             let plain = |leaf: &dyn Fn() -> u64| leaf();
-            let on_stock = || {
+            let timed = |run: &dyn Fn() -> u64, whose| {
                 let begin = Instant::now();
-                assert_eq!(stock.install(|| program.run(&plain)), expected, "seed {seed} on stock");
+                assert_eq!(run(), expected, "seed {seed} on {whose}");
                 begin.elapsed()
             };
-            let on_ours = || {
-                let begin = Instant::now();
-                assert_eq!(ours.install(|| program.run(&plain)), expected, "seed {seed} on ours");
-                begin.elapsed()
-            };
-            // Each comes first as often as the other.
-            let (on_stock, on_ours) = if seed % 2 == 0 {
-                let on_stock = on_stock();
-                (on_stock, on_ours())
-            } else {
-                let on_ours = on_ours();
-                (on_stock(), on_ours)
-            };
-            stock_total += on_stock;
-            our_total += on_ours;
-            let [on_stock, on_ours] = [on_stock, on_ours].map(|time| time.as_secs_f64() * 1e3);
+            // Each comes first as often as the others.
+            let mut times = [Duration::ZERO; 3];
+            for turn in 0..3 {
+                let contender = (seed as usize + turn) % 3;
+                times[contender] = match contender {
+                    0 => timed(&|| stock.install(|| program.run(&plain)), "one stock thread"),
+                    1 => timed(&|| sized.install(|| program.run(&plain)), "stock"),
+                    _ => timed(&|| ours.install(|| program.run(&plain)), "ours"),
+                };
+                totals[contender] += times[contender];
+            }
+            let [on_stock, on_sized, on_ours] = times.map(|time| time.as_secs_f64() * 1e3);
             let [workers, tokens] = [workers, tokens].map(|number| number.to_string());
-            let [stock_ms, ms] = [on_stock, on_ours].map(|millis| format!("{millis:.3}"));
-            raw.line(&[seed.to_string(), workers, tokens, stock_ms, ms]);
+            let [stock_ms, sized_ms, ms] =
+                [on_stock, on_sized, on_ours].map(|millis| format!("{millis:.3}"));
+            raw.line(&[seed.to_string(), workers, tokens, stock_ms, sized_ms, ms]);
+            sized_excesses.push((on_sized - on_stock, name.clone()));
             excesses.push((on_ours - on_stock, name));
         }
     }
     excesses.sort_unstable_by(|left, right| right.0.total_cmp(&left.0));
     let mut figures = Figures::default();
     figures.note("programs", excesses.len() as f64, "", ..);
-    figures.note("all on one stock thread", stock_total.as_secs_f64() * 1e3, "ms", ..);
-    figures.note("all on ours", our_total.as_secs_f64() * 1e3, "ms", ..);
-    let over = |millis: f64| excesses.iter().filter(|(excess, _)| *excess > millis).count() as f64;
+    for (name, total) in
+        ["all on one stock thread", "all on stock of tokens + 1 threads", "all on ours"]
+            .iter()
+            .zip(totals)
+    {
+        figures.note(*name, total.as_secs_f64() * 1e3, "ms", ..);
+    }
+    let over = |excesses: &[(f64, String)], millis: f64| {
+        excesses.iter().filter(|(excess, _)| *excess > millis).count() as f64
+    };
     let what = "slower than one stock thread by more than";
-    figures.note(format!("{what} 1 ms"), over(1.0), "programs", ..);
-    figures.note(format!("{what} 5 ms"), over(5.0), "programs", ..=0.0);
+    for millis in [1.0, 5.0] {
+        let name = format!("stock of tokens + 1 threads: {what} {millis} ms");
+        figures.note(name, over(&sized_excesses, millis), "programs", ..);
+    }
+    figures.note(format!("{what} 1 ms"), over(&excesses, 1.0), "programs", ..);
+    figures.note(format!("{what} 5 ms"), over(&excesses, 5.0), "programs", ..=0.0);
     for (excess, name) in excesses.iter().take(5) {
         println!("    {excess:+.3} ms: {name}");
     }

@@ -175,26 +175,54 @@ fn single_dollars(fifo: &Path) -> PathBuf {
     path(&single)
 }
 
-/// Splits at blanks that no backslash escapes, and undoes make's escapes.
-fn words(text: &[u8]) -> Vec<Vec<u8>> {
-    let mut words = Vec::new();
-    let mut word = Vec::new();
-    let mut bytes = text.iter().copied();
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'\\' => word.push(bytes.next().unwrap_or(b'\\')),
-            b' ' | b'\t' | b'\n' => {
-                if !word.is_empty() {
-                    words.push(std::mem::take(&mut word));
-                }
-            }
-            other => word.push(other),
+/// What make's variable says but for its jobserver, with another one in its place: the other options and the variables
+/// of the command line are meant for each make below.
+#[cfg(unix)]
+pub(super) fn with_jobserver(inherited: &[u8], jobserver: &[u8]) -> Vec<u8> {
+    let words = escaped_words(inherited);
+    let end = words.iter().position(|word| *word == b"--").unwrap_or(words.len());
+    let (options, variables) = words.split_at(end);
+    let mut said: Vec<&[u8]> = Vec::new();
+    let mut jobs_follow = false;
+    for &word in options {
+        let count =
+            std::mem::replace(&mut jobs_follow, word == b"-j") && number::<u32>(word).is_some();
+        let names = [&b"-j"[..], b"--jobserver-auth=", b"--jobserver-fds="];
+        if !count && !names.iter().any(|name| word.starts_with(name)) {
+            said.push(word);
         }
     }
-    if !word.is_empty() {
-        words.push(word);
+    // By a blank in front make says that there are no single letters without a dash.
+    if said.first().is_none_or(|word| word.starts_with(b"-")) {
+        said.insert(0, b"");
     }
-    words
+    said.push(jobserver);
+    said.extend(variables);
+    said.join(&b' ')
+}
+
+/// Splits at blanks that no backslash escapes, and undoes make's escapes.
+fn words(text: &[u8]) -> Vec<Vec<u8>> {
+    let unescaped = |word: &[u8]| {
+        let mut bytes = word.iter().copied();
+        let mut unescaped = Vec::new();
+        while let Some(byte) = bytes.next() {
+            unescaped.push(if byte == b'\\' { bytes.next().unwrap_or(byte) } else { byte });
+        }
+        unescaped
+    };
+    escaped_words(text).into_iter().map(unescaped).collect()
+}
+
+/// Splits at blanks that no backslash escapes.
+fn escaped_words(text: &[u8]) -> Vec<&[u8]> {
+    let mut escaped = false;
+    let blank = |&byte: &u8| {
+        let blank = !escaped && matches!(byte, b' ' | b'\t' | b'\n');
+        escaped = byte == b'\\' && !escaped;
+        blank
+    };
+    text.split(blank).filter(|word| !word.is_empty()).collect()
 }
 
 #[cfg(test)]
@@ -295,5 +323,28 @@ mod tests {
             environment(&[("MAKEFLAGS", " -j1"), ("MFLAGS", "-j1")]),
             [("MAKEFLAGS", Meaning::Alone), ("MFLAGS", Meaning::Alone)]
         );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn another_jobserver_takes_the_place_of_the_one_that_make_names() {
+        let cases = [
+            ("", " -j --jobserver-auth=8,9"),
+            (" -j4 --jobserver-auth=3,4", " -j --jobserver-auth=8,9"),
+            ("-j 4 --jobserver-fds=3,4 --jobserver-auth=3,4", " -j --jobserver-auth=8,9"),
+            (" -j -l 4", " -l 4 -j --jobserver-auth=8,9"),
+            ("ks -j4 --jobserver-auth=fifo:/a\\ b", "ks -j --jobserver-auth=8,9"),
+            ("n -j1", "n -j --jobserver-auth=8,9"),
+            (" --no-print-directory", " --no-print-directory -j --jobserver-auth=8,9"),
+            (
+                "k -j4 --jobserver-auth=3,4 -- V=5 W=a\\ \\\\\\ -j1",
+                "k -j --jobserver-auth=8,9 -- V=5 W=a\\ \\\\\\ -j1",
+            ),
+            (" -- V=--jobserver-auth=3,4", " -j --jobserver-auth=8,9 -- V=--jobserver-auth=3,4"),
+        ];
+        for (inherited, expected) in cases {
+            let said = with_jobserver(inherited.as_bytes(), b"-j --jobserver-auth=8,9");
+            assert_eq!(String::from_utf8(said).as_deref(), Ok(expected), "MAKEFLAGS={inherited:?}");
+        }
     }
 }

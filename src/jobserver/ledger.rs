@@ -402,8 +402,11 @@ impl Ledger {
 
     /// The same without looking at the jobserver: as if nothing lay there.
     pub(crate) fn rivals(&self, id: usize, tokens: bool) -> Market {
-        let (rival, rival_starving) = self.state.lock().book.rivals(id, tokens);
-        Market { lying: 0, rival, rival_starving }
+        let state = self.state.lock();
+        let (rival, starving) = state.book.rivals(id, tokens);
+        // Once the tokens went back because the process was to end, those still at hand pay for nothing more.
+        let spent = state.closed && tokens;
+        Market { lying: 0, rival, rival_starving: starving || spent }
     }
 
     /// Tokens that lie in the jobserver for anybody to take.

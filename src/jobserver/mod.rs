@@ -48,7 +48,8 @@ pub(crate) struct Market {
     pub(crate) lying: usize,
     /// Another pool or thread of this process could use a token.
     pub(crate) rival: bool,
-    /// Another pool of this process has jobs and not a single fund.
+    /// Another pool of this process has jobs and not a single fund, or the tokens at hand went back at the
+    /// [end](give_back) of the process.
     pub(crate) rival_starving: bool,
 }
 

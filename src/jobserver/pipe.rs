@@ -18,7 +18,7 @@ use rustix::io::Errno;
 use super::end::{End, can_decline};
 use super::error::Cause;
 use super::queue::Queue;
-use super::{opening, room};
+use super::{environment, opening, room};
 
 /// A connection to a jobserver.
 ///
@@ -180,18 +180,20 @@ impl Pipe {
             let closed = format!("descriptors {read} and {write} have been closed in this process");
             return Err(io::Error::other(closed));
         }
-        let mut flags = OsString::from(" -j");
+        let mut flags = OsString::from("-j");
         for option in [" --jobserver-fds=", " --jobserver-auth="] {
             flags.push(option);
             flags.push(self.address.text());
         }
         command.env("CARGO_MAKEFLAGS", &flags);
         if make {
-            command.env("MAKEFLAGS", &flags);
+            let makeflags = beside_others(command, "MAKEFLAGS", flags.as_bytes());
             // Where make begins with a dash, and doubles dollars.
-            let mflags = flags.as_bytes().trim_ascii_start().iter();
-            let mflags = mflags.flat_map(|&byte| repeat_n(byte, 1 + usize::from(byte == b'$')));
-            command.env("MFLAGS", OsString::from_vec(mflags.collect()));
+            let doubled = |&byte: &u8| repeat_n(byte, 1 + usize::from(byte == b'$'));
+            let flags: Vec<_> = flags.as_bytes().iter().flat_map(doubled).collect();
+            let mflags = beside_others(command, "MFLAGS", &flags).trim_ascii_start().to_vec();
+            command.env("MAKEFLAGS", OsString::from_vec(makeflags));
+            command.env("MFLAGS", OsString::from_vec(mflags));
         }
         self.address.hand_down(command);
         Ok(())
@@ -227,6 +229,15 @@ impl Address {
             }
         }
     }
+}
+
+/// What a variable is to say to a make that is started: of this jobserver, and what else it would have said.
+fn beside_others(command: &Command, variable: &str, jobserver: &[u8]) -> Vec<u8> {
+    let said = match command.get_envs().find(|&(name, _)| name == variable) {
+        Some((_, value)) => value.map(ToOwned::to_owned),
+        None => std::env::var_os(variable),
+    };
+    environment::with_jobserver(said.unwrap_or_default().as_bytes(), jobserver)
 }
 
 fn keep_open<End: AsRawFd + Send + Sync + 'static>(command: &mut Command, ends: [End; 2]) {

@@ -1,6 +1,7 @@
 //! A process that has given everything back and lives on all the same: its `exec` has failed, say.
 
 use std::thread;
+use std::time::Duration;
 
 use rayon_jobserver::{Jobserver, ThreadPoolBuilder, session};
 
@@ -46,6 +47,38 @@ fn pools_and_threads_go_on_upon_the_own_slot() {
             assert_eq!((gauge.most(), gauge.total()), (1, 200));
         });
     });
+}
+
+/// Once a pool that held tokens ran on as wide as before for as long as calls kept coming.
+#[test]
+fn a_pool_that_is_busy_meanwhile_goes_on_upon_the_own_slot() {
+    in_own_process(
+        "give_back::a_pool_that_is_busy_meanwhile_goes_on_upon_the_own_slot",
+        &[],
+        || {
+            let jobserver = Jobserver::new(7);
+            let builder = ThreadPoolBuilder::new().num_threads(8).jobserver(jobserver.clone());
+            let pool = builder.build().expect("eight workers");
+            must_end("growth to all tokens, and back to the own slot", move || {
+                let section = || {
+                    let leaf = || thread::sleep(Duration::from_millis(1));
+                    pool.scope(|scope| (0..16).for_each(|_| scope.spawn(|_| leaf())));
+                };
+                while pool.stats().admitted < 8 {
+                    section();
+                }
+                rayon_jobserver::give_back();
+                while pool.stats().admitted > 1 {
+                    section();
+                }
+                let gauge = Gauge::default();
+                pool.scope(|scope| {
+                    (0..16).for_each(|_| scope.spawn(|_| gauge.leaf(thread::yield_now)));
+                });
+                assert_eq!((gauge.most(), jobserver.held()), (1, 0));
+            });
+        },
+    );
 }
 
 #[test]
