@@ -228,18 +228,23 @@ impl<S> ThreadPoolBuilder<S> {
     /// without the worker's knowledge: when it wakes, it runs on at once. It is then an
     /// [overcommit](crate::Stats::overcommits), until a worker runs out of work or a token comes.
     ///
-    /// A worker that waits for a child process does not count as blocked as long as the child, or a child of
-    /// that, computes: the child runs on the worker's token. At most 32 such processes are looked at, and none
+    /// A worker that waits for a child process does not count as blocked as long as the child, or a descendant
+    /// of it, computes: the child runs on the worker's token. At most 32 such processes are looked at, and none
     /// where the kernel does not list them (without `CONFIG_PROC_CHILDREN`).
     ///
     /// `None` turns this off, for jobs that sleep in place of computing. Linux only; elsewhere the value has no
     /// effect.
     ///
     /// ```
-    /// use rayon_jobserver::ThreadPoolBuilder;
+    /// use std::time::Duration;
     ///
-    /// let pool = ThreadPoolBuilder::new().detect_blocking(None).build()?;
-    /// assert_eq!(pool.install(|| pool.stats().lendings), 0);
+    /// use rayon_jobserver::{Jobserver, ThreadPoolBuilder};
+    ///
+    /// let builder = ThreadPoolBuilder::new().num_threads(2).jobserver(Jobserver::new(0));
+    /// let pool = builder.detect_blocking(None).build()?;
+    /// let sleep = || std::thread::sleep(Duration::from_millis(50));
+    /// pool.join(sleep, sleep);
+    /// assert_eq!(pool.stats().peak, 1, "one after the other: the second does not run while the first sleeps");
     /// # Ok::<(), rayon_jobserver::BuildError>(())
     /// ```
     pub fn detect_blocking(mut self, after: Option<Duration>) -> Self {
@@ -250,7 +255,8 @@ impl<S> ThreadPoolBuilder<S> {
     /// Whether the pool offers a token to others now and then although all its workers are busy;
     /// `true` unless set.
     ///
-    /// It does so only while the jobserver is empty: each token is offered once in about 100 ms, so a
+    /// It does so only while the jobserver is empty and others may want a token, which in a budget of this process alone
+    /// are its other pools and threads: each token is offered once in about 100 ms, so a
     /// pool with four offers one every 25 ms; while nobody takes them, the pause doubles up to 400 ms. A
     /// token that is not taken within 2 ms is fetched back. So busy processes come to have equal shares, and
     /// make can start a recipe beside a pool that is busy for minutes.
@@ -264,11 +270,12 @@ impl<S> ThreadPoolBuilder<S> {
     /// asks its workers only to make room for each other.
     ///
     /// ```
-    /// use rayon_jobserver::ThreadPoolBuilder;
-    ///
-    /// let pool = ThreadPoolBuilder::new().fair_share(false).build()?;
-    /// assert_eq!(pool.install(|| pool.stats().offers), 0);
-    /// # Ok::<(), rayon_jobserver::BuildError>(())
+    /// # fn main() -> Result<(), rayon_jobserver::BuildError> {
+    /// // What a user waits for comes before what others build meanwhile.
+    /// let pool = rayon_jobserver::ThreadPoolBuilder::new().fair_share(false).build()?;
+    /// # assert_eq!(pool.install(|| 6 * 7), 42);
+    /// # Ok(())
+    /// # }
     /// ```
     pub fn fair_share(mut self, offers: bool) -> Self {
         self.fair_share = offers;
@@ -286,7 +293,7 @@ impl<S> ThreadPoolBuilder<S> {
         self
     }
 
-    /// The most workers that ever run at once, and the number of threads. The tokens may allow
+    /// The number of threads, and so of the workers that may run at once. The tokens may allow
     /// fewer.
     ///
     /// 0, the default, means the environment's `RAYON_NUM_THREADS`, else the machine's
@@ -422,7 +429,7 @@ impl<S: Spawn> ThreadPoolBuilder<S> {
         let way_in = Arc::clone(&pool);
         let (adopted, governor, jobserver) =
             parts.complete(move |governor, errand| depth::post(Some(&way_in), governor, errand));
-        Ok(ThreadPool::new(adopted, pool, governor, jobserver))
+        Ok(ThreadPool::assemble(adopted, pool, governor, jobserver))
     }
 
     /// Builds the pool that rayon's own functions and iterators use.

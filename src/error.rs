@@ -55,7 +55,8 @@ impl fmt::Display for BuildError {
 impl Error for BuildError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &self.kind {
-            Kind::Rayon(source) => Some(source),
+            // Its text is part of ours, as is that of a jobserver's error.
+            Kind::Rayon(source) => source.source(),
             Kind::Thread(source) => Some(source),
             Kind::Jobserver(source) => source.source(),
         }

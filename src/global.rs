@@ -1,5 +1,8 @@
 //! rayon's global pool: its counters, and functions that announce calls to its governor at once.
 //!
+//! Where [`build_global`](crate::ThreadPoolBuilder::build_global) has not built that pool they are rayon's own functions,
+//! and rayon builds a pool that follows no jobserver.
+//!
 //! In a child made by `fork` the pool has no workers, and all of these panic except [`jobserver()`].
 
 use std::sync::{Arc, OnceLock};
@@ -54,8 +57,10 @@ fn enter_and_wait() -> (Option<Visit>, Option<Announced<'static>>, Loan) {
 /// In a child made by `fork`.
 ///
 /// [`build_global`]: crate::ThreadPoolBuilder::build_global
+#[track_caller]
 pub fn stats() -> Option<Stats> {
-    GLOBAL.get().map(|global| global.governor.stats())
+    let global = GLOBAL.get()?;
+    Some(global.governor.stats())
 }
 
 /// The jobserver of the global pool; `None` unless [`build_global`] built it.
@@ -67,9 +72,16 @@ pub fn jobserver() -> Option<Jobserver> {
 
 /// Runs `op` in the global pool, or in place if called on a worker of any pool.
 ///
+/// As with the other announced functions, that pool follows the jobserver only if [`build_global`] has built it. If
+/// not, this is a call into stock rayon's, which rayon builds by itself.
+///
 /// ```
+/// rayon_jobserver::ThreadPoolBuilder::new().build_global()?;
 /// assert!(rayon_jobserver::install(|| rayon::current_thread_index().is_some()));
+/// # Ok::<(), rayon_jobserver::BuildError>(())
 /// ```
+///
+/// [`build_global`]: crate::ThreadPoolBuilder::build_global
 ///
 /// # Panics
 ///
@@ -84,11 +96,15 @@ where
     rayon_core::scope(|_| op())
 }
 
-/// [`rayon_core::join`], announced to the governor.
+/// [`rayon_core::join`], announced to the governor of the pool that [`build_global`] has built.
 ///
 /// ```
+/// rayon_jobserver::ThreadPoolBuilder::new().build_global()?;
 /// assert_eq!(rayon_jobserver::join(|| 1, || 2), (1, 2));
+/// # Ok::<(), rayon_jobserver::BuildError>(())
 /// ```
+///
+/// [`build_global`]: crate::ThreadPoolBuilder::build_global
 ///
 /// # Panics
 ///
@@ -105,9 +121,10 @@ where
     rayon_core::join(oper_a, oper_b)
 }
 
-/// [`rayon_core::scope`], announced to the governor.
+/// [`rayon_core::scope`], announced to the governor of the pool that [`build_global`] has built.
 ///
 /// ```
+/// rayon_jobserver::ThreadPoolBuilder::new().build_global()?;
 /// let mut sums = [0; 2];
 /// let [left, right] = &mut sums;
 /// rayon_jobserver::scope(|scope| {
@@ -115,7 +132,10 @@ where
 ///     scope.spawn(|_| *right = (4..=6).sum());
 /// });
 /// assert_eq!(sums, [6, 15]);
+/// # Ok::<(), rayon_jobserver::BuildError>(())
 /// ```
+///
+/// [`build_global`]: crate::ThreadPoolBuilder::build_global
 ///
 /// # Panics
 ///
@@ -130,13 +150,17 @@ where
     rayon_core::scope(op)
 }
 
-/// [`rayon_core::spawn`], announced to the governor.
+/// [`rayon_core::spawn`], announced to the governor of the pool that [`build_global`] has built.
 ///
 /// ```
+/// rayon_jobserver::ThreadPoolBuilder::new().build_global()?;
 /// let (send, receive) = std::sync::mpsc::channel();
 /// rayon_jobserver::spawn(move || send.send(42).unwrap());
 /// assert_eq!(receive.recv(), Ok(42));
+/// # Ok::<(), rayon_jobserver::BuildError>(())
 /// ```
+///
+/// [`build_global`]: crate::ThreadPoolBuilder::build_global
 ///
 /// # Panics
 ///
@@ -153,12 +177,16 @@ where
     });
 }
 
-/// [`rayon_core::broadcast`], announced to the governor.
+/// [`rayon_core::broadcast`], announced to the governor of the pool that [`build_global`] has built.
 ///
 /// ```
+/// rayon_jobserver::ThreadPoolBuilder::new().build_global()?;
 /// let indexes = rayon_jobserver::broadcast(|context| context.index());
 /// assert_eq!(indexes.len(), rayon::current_num_threads());
+/// # Ok::<(), rayon_jobserver::BuildError>(())
 /// ```
+///
+/// [`build_global`]: crate::ThreadPoolBuilder::build_global
 ///
 /// # Panics
 ///

@@ -1,5 +1,5 @@
-//! rayon for programs that run in a build: a pool never runs more workers at once than the process holds jobserver
-//! tokens, plus one.
+//! rayon for programs that run in a build: a pool runs no more workers at once than the process holds jobserver
+//! tokens, plus one, unless [jobs block](#limits) without saying so.
 //!
 //! A jobserver lets make, cargo and ninja share one limit on parallel jobs among all processes of a
 //! build: a process may run one job, and one more for each token it holds. This crate builds ordinary

@@ -36,7 +36,7 @@ pub struct ThreadPool {
 }
 
 impl ThreadPool {
-    pub(crate) fn new(
+    pub(crate) fn assemble(
         builder: Option<Adopted>,
         pool: Arc<rayon_core::ThreadPool>,
         governor: Arc<Governor>,
@@ -77,6 +77,7 @@ impl ThreadPool {
     /// # Panics
     ///
     /// In a child made by `fork`.
+    #[track_caller]
     pub fn stats(&self) -> Stats {
         self.governor.stats()
     }

@@ -195,6 +195,7 @@ impl Governor {
     }
 
     /// What the pool has done so far. Panics in a forked child.
+    #[track_caller]
     pub(crate) fn stats(&self) -> Stats {
         self.home.insist();
         let state = self.state.lock();

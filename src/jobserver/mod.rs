@@ -70,7 +70,7 @@ impl Market {
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// // Inside a build its jobserver; elsewhere three tokens, for four jobs at once.
-/// let jobserver = Jobserver::from_env_or_new(3)?;
+/// let jobserver = Jobserver::inherited_or_new(3);
 /// let pool = ThreadPoolBuilder::new().jobserver(jobserver.clone()).build()?;
 /// assert_eq!(pool.install(|| 6 * 7), 42);
 /// # Ok(())
@@ -91,7 +91,8 @@ impl Jobserver {
     /// `None` means that there is none, or that it is switched off for this process. An explicit
     /// `-j1` without a jobserver is a budget of no tokens: only the own slot.
     ///
-    /// Every call makes a new connection, with an own slot of its own; a process should make one and clone it. A
+    /// **Every call makes a new connection, with an own slot of its own**: pools on two of them run a job more than the
+    /// build allows. A process should make one and clone it, or use [`inherited`](Jobserver::inherited). A
     /// connection that is dropped while it waits for a token keeps its thread and descriptors until a token has
     /// come and gone back.
     ///
@@ -99,8 +100,8 @@ impl Jobserver {
     /// unless [`configure`](Jobserver::configure) passes them on: a child that
     /// outlives the build must not keep make from ending. So a make that is started beside the pools
     /// needs [`configure_make`](Jobserver::configure_make), although its variables are in
-    /// the environment; without it, make says that the jobserver is unavailable, and runs one job at a time.
-    /// The open file descriptions, which other processes share, are left as they are.
+    /// the environment; without it, make says that the jobserver is unavailable, and runs one job at a time. The
+    /// functions of that name of the crate `jobserver` pass such descriptors on no longer. The open file descriptions, which other processes share, are left as they are.
     ///
     /// # Errors
     ///
@@ -118,7 +119,8 @@ impl Jobserver {
     }
 
     /// Connects to the environment's jobserver, or makes a budget of `limit` tokens if there is
-    /// none.
+    /// none. A new one each time, as with [`from_env`](Jobserver::from_env); programs that want one for all their
+    /// pools use [`inherited_or_new`](Jobserver::inherited_or_new).
     ///
     /// # Errors
     ///
@@ -190,7 +192,7 @@ impl Jobserver {
     ///
     /// The client is left as it is: the jobserver is opened a second time, for the pools. The own
     /// slot then belongs to the pools; a program that runs jobs of its own beside them needs a token for
-    /// each.
+    /// each. As with [`from_env`](Jobserver::from_env), every call makes a connection with an own slot of its own.
     ///
     /// Where it cannot be opened again (off Linux, unless it is a fifo), tokens can only be waited for, and
     /// those held when the process ends are lost.
@@ -218,8 +220,8 @@ impl Jobserver {
 
     /// Waits for a token, for a thread outside any pool.
     ///
-    /// The thread that started the program runs on the own slot and needs none. Once the connection
-    /// has [failed](Jobserver::failure), the own slot stands in for a token as soon as no job of a pool
+    /// The own slot is the pools': beside a pool at work each thread that computes needs a token, `main` included. Once
+    /// the connection has [failed](Jobserver::failure), the own slot stands in for a token as soon as no job of a pool
     /// needs it.
     ///
     /// **Where there are no tokens, as under `make -j1`, none ever comes.** The threads of a
@@ -270,6 +272,9 @@ impl Jobserver {
 
     /// Passes the jobserver on to a child process in `MAKEFLAGS` and `MFLAGS`, too, which make
     /// understands.
+    ///
+    /// Whatever else the child would find in them, such as the `-k` and `V=1` of the make above, stays there. (But not
+    /// on Windows, nor where the client of [`from_client`](Jobserver::from_client) cannot be opened again.)
     ///
     /// ```
     /// let mut make = std::process::Command::new("make");

@@ -5,6 +5,7 @@
 
 #![cfg(unix)]
 
+mod below;
 mod cargo;
 mod ninja;
 
