@@ -43,9 +43,10 @@ pub(crate) fn settle(governor: &Arc<Governor>, worker: usize) {
 /// first. It keeps other tokens. The thread of
 /// [`use_current_thread`](crate::ThreadPoolBuilder::use_current_thread) does the same, and keeps what its pool gave it
 /// as a worker. In start and exit handlers, within another `blocking`, and in a child made by `fork`, `op` runs and
-/// nothing else happens.
+/// nothing else happens. (Should a worker run a job while it waits for others within `op`, what funds that job is given up
+/// around a `blocking` in it.)
 ///
-/// `op` should not run jobs, since nothing pays for them, nor return with a lock held that other jobs wait
+/// `op` should not run jobs, since nothing pays for them at first, nor return with a lock held that other jobs wait
 /// for. If it does return with one, those jobs are seen to block (on Linux, after
 /// [`detect_blocking`](crate::ThreadPoolBuilder::detect_blocking)), or this worker goes on unfunded
 /// after 100 ms: slow, but no deadlock. A pool that is dropped meanwhile ends after `op` has.
@@ -83,7 +84,9 @@ impl Absence {
     fn begin() -> Self {
         let depth = DEPTH.replace(DEPTH.get() + 1);
         if depth > 0 {
-            return Absence { home: None, _outside: None };
+            // A worker that waits for jobs within `op` runs others, and has got a fund for them.
+            let home = home().filter(|(governor, worker)| governor.blocked_again(*worker));
+            return Absence { home, _outside: None };
         }
         let home = home();
         let outside = home.is_none().then(|| {

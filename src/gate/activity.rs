@@ -52,6 +52,10 @@ impl State {
     }
 }
 
+/// So many times longer a worker must have stood still to count as blocked where nothing tells whether it sleeps or waits
+/// for a core: some tenths of a second, which hardly any machine leaves a thread without one.
+const UNTOLD: Nanos = 32;
+
 impl Seat {
     /// The current thread is this worker's.
     pub(crate) fn occupy(&self, now: Nanos) {
@@ -147,11 +151,20 @@ impl Seat {
     /// `posted` then.
     pub(crate) fn stillness(&self, now: Nanos, posted: Nanos, detect: Nanos) -> Stillness {
         let mut state = self.state.lock();
-        let Some(usage) = state.usage(now) else { return Stillness::Runs };
+        let Some(usage) = state.usage(now) else {
+            // A thread that was a worker beside its own work may have ended, with what funded it.
+            return if state.clock.is_some() { Stillness::Blocked } else { Stillness::Runs };
+        };
         let State { clock: Some(clock), still, family, .. } = &mut *state else {
             return Stillness::Runs;
         };
-        let stillness = still.look(usage, posted, detect, || clock.sleeps());
+        let mut stillness = still.look(usage, posted, detect, || clock.sleeps());
+        if stillness == Stillness::Blocked
+            && !clock.tells_state()
+            && still.lasts(now) < UNTOLD * detect
+        {
+            stillness = Stillness::Sleeps;
+        }
         if stillness != Stillness::Blocked {
             family.forget();
             return stillness;
@@ -203,8 +216,9 @@ pub(super) mod system {
             let thread = unsafe { libc::pthread_self() };
             // SAFETY: the thread is alive, being this one, and the pointer is valid for writes.
             let refused = unsafe { libc::pthread_getcpuclockid(thread, &raw mut id) };
-            let thread = rustix::thread::gettid();
-            let folder = PathBuf::from(format!("/proc/self/task/{}", thread.as_raw_nonzero()));
+            // Not by the number that the thread knows itself by: `/proc` may be of an outer namespace.
+            let folder = Path::new("/proc")
+                .join(std::fs::read_link("/proc/thread-self").unwrap_or_default());
             let (stat, call) = (folder.join("stat"), folder.join("syscall"));
             (refused == 0).then_some(Clock { id, folder, stat, call, base })
         }
@@ -217,10 +231,23 @@ pub(super) mod system {
         /// Whether the thread sleeps, be it for a lock, a file or a child, rather than runs or
         /// waits for a core.
         ///
-        /// Where this cannot be read, for want of `/proc` or of a descriptor, it counts as asleep, and its clock alone
-        /// decides. Otherwise a worker that blocks would never be noticed.
+        /// Where this cannot be [told](Self::tells_state) it counts as asleep, and its clock alone decides. Otherwise a
+        /// worker that blocks would never be noticed.
         pub(super) fn sleeps(&self) -> bool {
             state(&self.stat).is_none_or(|state| matches!(state, b'S' | b'D'))
+        }
+
+        /// Whether the thread's state can be read; not without `/proc`, nor without a descriptor to spare.
+        pub(super) fn tells_state(&self) -> bool {
+            state(&self.stat).is_some()
+        }
+
+        /// Has the kernel tell nothing but the clock from now on.
+        #[cfg(test)]
+        pub(super) fn lose_proc(&mut self) {
+            for path in [&mut self.folder, &mut self.stat, &mut self.call] {
+                *path = PathBuf::from("/nowhere");
+            }
         }
 
         /// What the child processes of the thread do; `None`: there are none, or the kernel does not tell.
@@ -228,12 +255,12 @@ pub(super) mod system {
             family::of(&self.folder)
         }
 
-        /// Whether the thread sleeps until another one of this process wakes it, as far as can be told; `None`: it does
-        /// not sleep.
+        /// Whether the thread sleeps until another one of this process wakes it, if that can be told: the kernel does
+        /// not where the process has changed its user. `None`: it does not sleep.
         pub(super) fn waits_for_lock(&self) -> Option<bool> {
             match self.place() {
                 Some(place) => Some(i64::try_from(place.call) == Ok(libc::SYS_futex)),
-                None => self.sleeps().then_some(true),
+                None => self.sleeps().then_some(false),
             }
         }
 
@@ -326,6 +353,10 @@ mod system {
         pub(super) fn waits_for_lock(&self) -> Option<bool> {
             match self.0 {}
         }
+
+        pub(super) fn tells_state(&self) -> bool {
+            match self.0 {}
+        }
     }
 
     pub(super) fn waited() -> Option<Duration> {
@@ -387,6 +418,34 @@ mod tests {
             over.store(true, Ordering::Relaxed);
             drop(call);
         });
+    }
+
+    /// A worker that has no core for a while must not be taken for one that blocks.
+    #[test]
+    fn without_proc_a_worker_counts_as_blocked_only_after_much_longer() {
+        let seat = Seat::default();
+        let (sit, sat) = mpsc::channel();
+        let (over, ends) = mpsc::channel::<()>();
+        thread::scope(|scope| {
+            let seat = &seat;
+            scope.spawn(move || {
+                seat.occupy(0);
+                sit.send(()).expect("the test waits");
+                let _ = ends.recv();
+            });
+            sat.recv().expect("it sits");
+            wait_until(|| seat.sleeps());
+            let detect = 10_000_000;
+            let look = |now| seat.stillness(now, 0, detect);
+            let found = |times: [Nanos; 4]| times.map(|time| look(time * detect));
+            assert_eq!(found([0, 1, 2, 3])[2..], [Stillness::Blocked; 2]);
+            seat.state.lock().clock.as_mut().expect("Linux tells").lose_proc();
+            assert_eq!(look(4 * detect), Stillness::Sleeps);
+            assert_eq!(look((UNTOLD + 1) * detect), Stillness::Blocked);
+            drop(over);
+        });
+        // Its clock is gone with it.
+        assert_eq!(seat.stillness(0, 0, 1), Stillness::Blocked);
     }
 
     /// Seats workers.

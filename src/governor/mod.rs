@@ -134,19 +134,19 @@ impl Governor {
 
     /// Takes a fund for the first worker of a pool whose calls cannot be seen, or begins to wait for one.
     pub(crate) fn anchor(&self) {
-        self.step(|_, _, _, orders| orders.take += 1);
+        self.step(|_, _, _, orders| orders.take.funds += 1);
     }
 
     /// Makes the current thread, which nobody can park where it stands, a worker.
     pub(crate) fn adopt_current_thread(&self) {
         self.seats[0].occupy(self.now());
-        self.step(|_, _, _, orders| orders.take += 1);
+        self.step(|_, _, _, orders| orders.take.funds += 1);
         let mut state = self.state.lock();
         let now = self.now();
         let State { policy, purse, orders, .. } = &mut *state;
         if policy.funds() == 0 {
             purse.lend();
-            policy.supplied(now, 0, 1, orders);
+            policy.granted(now, 1, orders);
         }
         policy.adopted(now, 0);
         let afterwards = self.carry_out(&mut state, now);
@@ -176,6 +176,11 @@ impl Governor {
     /// A worker of the pool, on whose thread this is called, is about to block in the program.
     pub(crate) fn blocked(&self, worker: usize) {
         self.step(|policy, now, _, orders| policy.blocked(now, worker, orders));
+    }
+
+    /// The same within a closure in which it has blocked before. Says whether it has anything to give up there.
+    pub(crate) fn blocked_again(&self, worker: usize) -> bool {
+        self.step(|policy, now, _, orders| policy.blocked_again(now, worker, orders))
     }
 
     /// It has done so; returns once it may run.
@@ -234,8 +239,8 @@ impl Governor {
         let State { policy, orders, purse, demand, posts, call, asleep_until, .. } = &mut **state;
         loop {
             let asked = std::mem::take(&mut orders.take);
-            if asked > 0 {
-                let got = purse.take(asked);
+            if asked.funds > 0 {
+                let got = purse.take(asked.funds);
                 policy.supplied(now, asked, got, orders);
                 continue;
             }
@@ -250,7 +255,7 @@ impl Governor {
             }
             // The ledger has taken it off our demand: off this one, or off the one before it.
             *demand = None;
-            policy.supplied(now, 0, more, orders);
+            policy.granted(now, more, orders);
         }
         *posts += std::mem::take(&mut orders.posts);
         *call |= std::mem::take(&mut orders.offer);

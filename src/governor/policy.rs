@@ -37,7 +37,7 @@ pub(crate) use berth::{Berth, Nap, Place, Rest};
 use departure::Departure;
 use glance::Looks;
 use growth::Growth;
-pub(crate) use interface::{Judged, Orders, Ran, Sighting, Stillness, Tally, Verdict, Wake};
+pub(crate) use interface::{Judged, Orders, Ran, Sighting, Stillness, Take, Tally, Verdict, Wake};
 pub(crate) use judge::{LATE, Record, Usage};
 pub(crate) use knobs::{Knobs, Nanos, Pace};
 use lease::Lease;
@@ -109,8 +109,6 @@ pub(crate) struct Policy {
     failed_at: Option<Nanos>,
     /// So many workers were of use when the pool last had work, and are to be admitted at once.
     resume: usize,
-    /// The funds that were just ordered are for those.
-    resuming: bool,
     /// Grows with every sign of activity; a worker parked before may have missed a broadcast.
     epoch: u64,
     sweep: Sweep,
@@ -119,8 +117,6 @@ pub(crate) struct Policy {
     tried: bool,
     /// Whoever took the last probe had been busy before.
     lively: bool,
-    /// The funds that were just ordered are for one more worker of a pool that is not saturated.
-    exploring: bool,
     release: Release,
     pulse: Pulse,
     lease: Lease,
@@ -174,13 +170,11 @@ impl Policy {
             slack_since: 0,
             failed_at: None,
             resume: 0,
-            resuming: false,
             epoch: UNCALLED,
             sweep: Sweep::default(),
             growth: Growth::new(knobs.backoff, knobs.rarest(anchored)),
             tried: false,
             lively: false,
-            exploring: false,
             release: Release::default(),
             pulse: Pulse::default(),
             lease: Lease::new(knobs.lease),
@@ -254,11 +248,12 @@ impl Policy {
             Phase::Dormant => {
                 self.pressing = true;
                 if self.funds == 0 {
-                    out.take += 1 + self.resume_some(AT_ONCE);
+                    out.take.funds += 1;
+                    self.resume_some(AT_ONCE, out);
                 }
             }
             Phase::Slack if self.roster.len() > 0 => {
-                out.take += self.resume_some(AT_ONCE);
+                self.resume_some(AT_ONCE, out);
                 self.probe_for_call(now);
                 self.sweep.called = self.sweep.in_turn.is_some();
             }
@@ -280,12 +275,12 @@ impl Policy {
         self.probe_by(now.max(self.last_post + pause));
     }
 
-    /// For how many of those that were of use before, at `most`, funds are taken now.
-    fn resume_some(&mut self, most: usize) -> usize {
+    /// Takes funds for those that were of use before, and for at `most` so many of them.
+    fn resume_some(&mut self, most: usize, out: &mut Orders) {
         let some = self.resume.min(most).min(self.roster.len());
         self.resume -= some;
-        self.resuming = some > 0;
-        some
+        out.take.funds += some;
+        out.take.resuming |= some > 0;
     }
 
     /// A call or job from outside has ended.
@@ -340,7 +335,7 @@ impl Policy {
         }
         self.patrol(now);
         if self.resume > 0 && self.phase != Phase::Dormant {
-            out.take += self.resume_some(usize::MAX);
+            self.resume_some(usize::MAX, out);
             self.resume = 0;
         }
         self.let_loose(now, out);

@@ -1,6 +1,6 @@
 //! Giving the tokens back when the process ends, which rayon's global pool does not notice.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -14,6 +14,9 @@ type Ledgers = Mutex<Vec<(u32, Weak<Ledger>)>>;
 /// Each process has one of these lists, for its connections. A forked child has another one than its parent, whose
 /// lock may have been held by a thread that the child does not have.
 static LEDGERS: [Ledgers; 8] = [const { Mutex::new(Vec::new()) }; 8];
+
+/// The process that has returned from `main`, or called `exit`.
+static ENDING: AtomicU32 = AtomicU32::new(0);
 
 /// How long the end of the process waits for other threads that are connecting or giving back. Longer than
 /// [`PIPE_PATIENCE`], which whoever gives back may have to wait for with the lock held.
@@ -30,6 +33,10 @@ pub(super) fn give_back_at_exit(ledger: &Arc<Ledger>) {
     if let Some(mut ledgers) = Home::here().pick(&LEDGERS).lock_within(LEDGER_PATIENCE) {
         ledgers.retain(|(_, ledger)| ledger.strong_count() > 0);
         ledgers.push((std::process::id(), Arc::downgrade(ledger)));
+    }
+    if ENDING.load(Ordering::SeqCst) == std::process::id() {
+        // By another handler, or a thread that goes on meanwhile. Nobody gives anything back after this.
+        ledger.close_at_exit(LEDGER_PATIENCE);
     }
     unless_done(&REGISTERED, register);
 }
@@ -87,5 +94,6 @@ fn register() {}
 
 #[cfg(unix)]
 extern "C" fn at_exit() {
+    ENDING.store(std::process::id(), Ordering::SeqCst);
     give_back();
 }

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,6 +12,9 @@ use rustix::fs::{FileType, OFlags, Stat};
 use rustix::io::{Errno, FdFlags};
 
 use super::error::Cause;
+
+/// The least number that is no standard stream's.
+const LEAST: RawFd = 3;
 
 /// How a number may have come to stand for something else.
 const REUSED: &str = "the number may have been used again: make passes its own on only if the recipe's line has a `+`";
@@ -167,16 +170,26 @@ pub(super) fn reopen(descriptor: RawFd, flags: OFlags) -> io::Result<File> {
 fn open(path: &Path, flags: OFlags) -> io::Result<File> {
     let access = flags & OFlags::RWMODE;
     let flags = flags & !OFlags::RWMODE | OFlags::CLOEXEC | OFlags::NOCTTY;
-    OpenOptions::new()
+    let opened = OpenOptions::new()
         .read(access != OFlags::WRONLY)
         .write(access != OFlags::RDONLY)
         .custom_flags(flags.bits().cast_signed())
-        .open(path)
+        .open(path)?;
+    beyond_standard(opened.into()).map(File::from)
+}
+
+/// The same file under a number that is no standard stream's, should the program have closed those: what it prints would be
+/// tokens.
+pub(super) fn beyond_standard(opened: OwnedFd) -> io::Result<OwnedFd> {
+    if opened.as_raw_fd() >= LEAST {
+        return Ok(opened);
+    }
+    Ok(rustix::io::fcntl_dupfd_cloexec(&opened, LEAST)?)
 }
 
 /// Another descriptor of the same description.
 pub(super) fn duplicate(raw: RawFd) -> io::Result<File> {
-    let duplicate = with_descriptor(raw, |fd| rustix::io::fcntl_dupfd_cloexec(fd, 3))?;
+    let duplicate = with_descriptor(raw, |fd| rustix::io::fcntl_dupfd_cloexec(fd, LEAST))?;
     Ok(File::from(duplicate))
 }
 

@@ -88,18 +88,19 @@ impl Pipe {
         room::make(&write, limit)?;
         // There is room, so that this never blocks.
         write.write_all(&vec![byte; tokens])?;
-        let (read, write) = (OwnedFd::from(read), OwnedFd::from(write));
+        let [read, write] = [read.into(), write.into()].map(opening::beyond_standard);
+        let (read, write) = (read?, write?);
         let (input, output) = (read.as_raw_fd(), write.as_raw_fd());
         Self::over(input, output, Address::Own(Arc::new(read), Arc::new(write)))
     }
 
-    /// Connects to the pipe behind two descriptors that somebody in this process owns, if it can
-    /// be opened again.
+    /// Connects to the pipe behind two descriptors that somebody in this process owns, if it can be read without
+    /// waiting.
     pub(super) fn reopened(read: RawFd, write: RawFd) -> Option<Self> {
         // Whoever has connections of its own may have closed these, and others have their numbers.
         opening::check_ends(read, write).ok()?;
-        let (input, write_end) = Self::reopen(read, write).ok()?;
-        Some(Pipe { input, write: write_end, address: Address::Inherited(read, write) })
+        let pipe = Self::over(read, write, Address::Inherited(read, write)).ok()?;
+        matches!(pipe.input, Input::Sighted(..)).then_some(pipe)
     }
 
     /// Opens two ends again, or shares their descriptions where that fails: there is no `/proc/self/fd`, or

@@ -22,10 +22,21 @@ mod exclusive {
     use std::os::fd::OwnedFd;
 
     use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
     use super::super::exit::PIPE_PATIENCE;
     use super::{AsFd, io, uninterrupted};
     use crate::sync::Mutex;
+
+    /// How often whoever waits looks whether a token lies there all the same. The kernel has announced it to one reader
+    /// alone, and to no other after that, should that one be killed or stopped before it reads.
+    const AGAIN: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+
+    fn lies(pipe: impl AsFd) -> io::Result<bool> {
+        let mut ends = [PollFd::new(&pipe, PollFlags::IN)];
+        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        Ok(uninterrupted(|| poll(&mut ends, Some(&at_once)))? > 0)
+    }
 
     #[derive(Debug)]
     pub(crate) struct Queue {
@@ -54,10 +65,19 @@ mod exclusive {
                 epoll::add(&self.epoll, pipe, EventData::new_u64(0), flags)?;
             }
             let mut events = [Event { flags: EventFlags::empty(), data: EventData::new_u64(0) }];
-            let outcome = uninterrupted(|| epoll::wait(&self.epoll, &mut events, None));
+            let outcome = loop {
+                match uninterrupted(|| epoll::wait(&self.epoll, &mut events, Some(&AGAIN))) {
+                    Ok(0) => match lies(pipe) {
+                        Ok(false) => {}
+                        Ok(true) => break Ok(()),
+                        Err(error) => break Err(error),
+                    },
+                    outcome => break outcome.map(drop),
+                }
+            };
             // Fails if the queue was closed just now.
             let _ = epoll::delete(&self.epoll, pipe);
-            outcome.map(drop)
+            outcome
         }
 
         /// Leaves the queue for good, so that no token is announced here instead of where it is
@@ -75,6 +95,23 @@ mod exclusive {
     #[cfg(test)]
     mod tests {
         use super::*;
+
+        /// As by two processes, of which the one that it is announced to is killed.
+        #[test]
+        fn a_token_that_its_first_reader_leaves_there_is_seen_by_the_next() {
+            use std::io::Write;
+
+            let (read, mut write) = io::pipe().expect("a pipe");
+            let queues = [(); 2].map(|()| Queue::new().expect("a descriptor is to be had"));
+            std::thread::scope(|scope| {
+                let read = &read;
+                let both = queues.each_ref().map(|queue| scope.spawn(move || queue.wait(read)));
+                write.write_all(b"+").expect("there is room");
+                for waited in both.map(|thread| thread.join().expect("nobody panics")) {
+                    waited.expect("a pipe can be waited for");
+                }
+            });
+        }
 
         /// As by a signal whose handler exits, on the thread that is about to wait.
         #[test]

@@ -44,12 +44,14 @@ pub(crate) enum Ending {
     SignalledAtWork,
     /// The same, where the call has failed.
     SignalledUnattended,
+    /// Takes a token in an exit handler that is called after this crate's.
+    TakesAtExit,
     /// A short program that computes, and ends when it has done so.
     Done,
 }
 
 impl Ending {
-    pub(crate) const ALL: [Ending; 20] = [
+    pub(crate) const ALL: [Ending; 21] = [
         Ending::Return,
         Ending::Exit,
         Ending::ExitInJob,
@@ -69,6 +71,7 @@ impl Ending {
         Ending::Signalled,
         Ending::SignalledAtWork,
         Ending::SignalledUnattended,
+        Ending::TakesAtExit,
         Ending::Done,
     ];
 
@@ -85,6 +88,11 @@ pub(crate) const CODE: u8 = 7;
 pub(crate) fn run(ending: Ending) -> ExitCode {
     // A panic is part of the program; nobody wants to read of it.
     panic::set_hook(Box::new(|_| ()));
+    if ending == Ending::TakesAtExit {
+        // Before this crate, which does so when it first connects: so it is called later.
+        // SAFETY: the function lives as long as the program, and unwinds nowhere.
+        assert_eq!(unsafe { libc::atexit(take_at_exit) }, 0);
+    }
     match ending {
         Ending::Done => return compute(),
         Ending::PanicInWorker => {
@@ -202,6 +210,12 @@ fn panic_in_spawned(builder: ThreadPoolBuilder) {
     let pool = pool(builder);
     spawn_beside(&pool, || panic!("in a spawned job"));
     work();
+}
+
+extern "C" fn take_at_exit() {
+    if let Ok(Some(jobserver)) = Jobserver::from_env() {
+        std::mem::forget(jobserver.try_acquire());
+    }
 }
 
 fn exec() {

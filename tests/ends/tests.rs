@@ -105,6 +105,7 @@ fn every_end_gives_all_tokens_back() {
         (Ending::PanicInHandler, None),
         (Ending::Exec, Some(program::CODE)),
         (Ending::ExecInJob, Some(program::CODE)),
+        (Ending::TakesAtExit, Some(program::CODE)),
     ];
     for (ending, expected) in ends {
         repeat(ROUNDS, |round| {

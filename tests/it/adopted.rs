@@ -131,6 +131,28 @@ fn a_loan_is_backed_by_the_next_fund_that_comes_back() {
 }
 
 /// Somebody else drops the pool while the thread is parked in a wait of its own.
+/// Once it was taken for a worker that runs on and on.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_funded_a_builder_whose_thread_has_ended_is_there_for_others() {
+    must_end("jobs beside and in a pool whose builder has ended", || {
+        let jobserver = Jobserver::new(0);
+        let build = || {
+            let builder = ThreadPoolBuilder::new().num_threads(2).jobserver(jobserver.clone());
+            builder.use_current_thread().build().expect("a pool of two")
+        };
+        let pool = thread::scope(|scope| scope.spawn(build).join().expect("nobody panics"));
+        let builder = ThreadPoolBuilder::new().num_threads(1).jobserver(jobserver.clone());
+        let other = builder.build().expect("a pool of one");
+        for _ in 0..3 {
+            assert_eq!(other.install(|| 1), 1);
+            assert_eq!(pool.install(|| 2), 2);
+        }
+        drop(pool);
+        is_free(&jobserver);
+    });
+}
+
 #[test]
 fn a_pool_that_is_dropped_by_another_thread_ends() {
     must_end("a pool in other hands", || {

@@ -242,6 +242,44 @@ fn jobs_within_a_blocking_closure_finish() {
     }
 }
 
+/// Where workers cannot be seen to block. Once one that ran such a job while it waited for another pool, which it had
+/// announced by `blocking`, kept the only fund.
+#[test]
+fn a_job_that_blocks_may_be_run_by_one_that_waits_within_a_blocking_closure() {
+    must_end("three of six threads wait for another pool", || {
+        for _ in 0..6 {
+            let jobserver = Jobserver::new(0);
+            let [first, second] = [8, 2].map(|workers| {
+                let builder = ThreadPoolBuilder::new().num_threads(workers);
+                let builder = builder.jobserver(jobserver.clone()).detect_blocking(None);
+                builder.build().expect("a few workers")
+            });
+            let by_another_pool = || {
+                first.install(|| {
+                    blocking(|| second.install(|| virtual_core(Duration::from_millis(3))))
+                });
+            };
+            let by_a_message = || {
+                first.install(|| {
+                    let (send, receive) = mpsc::channel();
+                    rayon::spawn(move || {
+                        virtual_core(Duration::from_micros(300));
+                        send.send(()).expect("it is received");
+                    });
+                    blocking(|| receive.recv()).expect("it is sent");
+                });
+            };
+            thread::scope(|scope| {
+                for _ in 0..3 {
+                    scope.spawn(|| (0..10).for_each(|_| by_another_pool()));
+                    scope.spawn(|| (0..10).for_each(|_| by_a_message()));
+                }
+            });
+            at_rest(&jobserver, 0);
+        }
+    });
+}
+
 #[test]
 fn a_pool_dropped_while_a_job_blocks_ends_after_it() {
     must_end("the drop", || {

@@ -138,8 +138,8 @@ impl Pool {
         let State { policy, orders, purse, demand, posts, now, .. } = state;
         loop {
             let asked = std::mem::take(&mut orders.take);
-            if asked > 0 {
-                let got: Vec<_> = (0..asked).map_while(|_| self.ledger.try_take()).collect();
+            if asked.funds > 0 {
+                let got: Vec<_> = (0..asked.funds).map_while(|_| self.ledger.try_take()).collect();
                 policy.supplied(*now, asked, got.len(), orders);
                 purse.extend(got);
                 continue;
@@ -155,7 +155,7 @@ impl Pool {
             }
             demand.funds = demand.funds.saturating_sub(granted.len());
             demand.starving = false;
-            policy.supplied(*now, 0, granted.len(), orders);
+            policy.granted(*now, granted.len(), orders);
             purse.extend(granted);
         }
         *posts += std::mem::take(&mut orders.posts);

@@ -225,6 +225,16 @@ impl Policy {
         }
     }
 
+    /// The same within another closure of that kind, in which the worker may have come to wait for jobs, and have got a
+    /// fund for those it runs meanwhile. Says whether it has.
+    pub(crate) fn blocked_again(&mut self, now: Nanos, worker: usize, out: &mut Orders) -> bool {
+        let funded = self.absences.is_here(worker);
+        if funded {
+            self.blocked(now, worker, out);
+        }
+        funded
+    }
+
     /// It has done so: it goes on as soon as there is a fund for it, before anybody else.
     pub(crate) fn unblocked(&mut self, now: Nanos, worker: usize, out: &mut Orders) -> Verdict {
         // One that waited for jobs meanwhile has got a fund since.
@@ -232,7 +242,7 @@ impl Policy {
             return Verdict::Stay;
         }
         self.absences.enqueue(now, worker, Presence::Back);
-        out.take += 1;
+        out.take.funds += 1;
         self.pressing |= self.admitted == 0;
         self.call_idle(now, out);
         Verdict::Park
@@ -297,7 +307,7 @@ impl Policy {
                     if matches!(still(worker), Stillness::Runs | Stillness::Dozes) {
                         self.tally.overcommits += 1;
                         self.absences.enqueue(now, worker, Presence::Loose);
-                        out.take += 1;
+                        out.take.funds += 1;
                         self.call_idle(now, out);
                     }
                 }

@@ -1,48 +1,78 @@
 //! What the pool wants of the ledger, and what becomes of what it gets.
 
-use super::{Nanos, Orders, Phase, Policy};
+use super::{Nanos, Orders, Phase, Policy, Take};
 use crate::jobserver::Demand;
 
 impl Policy {
-    /// Funds have come: `got` of the `asked` that an order to take was about, or what the ledger
-    /// granted of what the pool wants (`asked` is then 0).
-    pub(crate) fn supplied(&mut self, now: Nanos, asked: usize, got: usize, out: &mut Orders) {
+    /// Of the funds that an order was to [take](Orders::take) `got` have come, if any.
+    pub(crate) fn supplied(&mut self, now: Nanos, asked: Take, got: usize, out: &mut Orders) {
         self.funds += got;
-        if asked > 0 && self.admitted > 0 {
+        if self.admitted > 0 {
             let on_trial = matches!(self.phase, Phase::Saturated { .. });
             self.release.fetched(got > 0, on_trial);
-        } else if asked > 0 {
+        } else {
             self.release.taken_anew(got);
         }
-        self.fund_returned(now, out);
-        if self.funds > 0 && self.admitted == 0 && self.floor() == 1 && !self.ended {
-            match self.roster.take_best() {
-                Some(worker) => {
-                    self.wake(now, worker, out);
-                }
-                // No thread has come up yet: the first that does finds the fund.
-                None if self.absences.any_unborn() => {
-                    out.give += self.funds - 1;
-                    self.funds = 1;
-                    self.resuming = false;
-                    self.press_at = now + self.knobs.look.1;
-                    return;
-                }
-                // Everybody blocks.
-                None => {}
-            }
+        if self.fund_the_first(now, out) {
+            return;
         }
-        if asked > 0 && got == 0 {
+        if got == 0 {
             self.release.missed(self.funds);
         }
-        let saturated =
-            matches!(self.phase, Phase::Saturated { .. }) || (asked == 0 && self.arriving());
-        // Offered to a pool that has wanted it for a while but is not saturated just now.
-        let offered = asked == 0 && !saturated && self.growth.asked() > 0;
-        let explores = std::mem::take(&mut self.exploring)
-            || (offered && self.lively && self.growth.explores(now));
-        if explores
-            && self.funds > self.admitted
+        if asked.exploring {
+            self.explore(now, out);
+        }
+        if matches!(self.phase, Phase::Saturated { .. }) {
+            let added = self.add_funded(now, out);
+            if added == 0 && got < asked.funds && self.roster.len() > 0 {
+                self.growth.ask(self.growth.step().min(self.roster.len()));
+            }
+        } else if asked.resuming {
+            self.resume_with(now, out);
+        }
+        self.give_surplus(now, out);
+    }
+
+    /// The ledger has granted `got` funds of what the pool [wants](Self::demand).
+    pub(crate) fn granted(&mut self, now: Nanos, got: usize, out: &mut Orders) {
+        self.funds += got;
+        if self.fund_the_first(now, out) {
+            return;
+        }
+        if matches!(self.phase, Phase::Saturated { .. }) || self.arriving() {
+            self.add_funded(now, out);
+        } else if self.growth.asked() > 0 && self.lively && self.growth.explores(now) {
+            // It has wanted them for a while, but is not saturated just now.
+            self.explore(now, out);
+        }
+        self.give_surplus(now, out);
+    }
+
+    /// Funds have come: they are first of all for those that came back from blocking, and then for a pool in which nobody
+    /// is admitted. Says whether they are kept for a thread that has yet to come up.
+    fn fund_the_first(&mut self, now: Nanos, out: &mut Orders) -> bool {
+        self.fund_returned(now, out);
+        if self.funds == 0 || self.admitted > 0 || self.floor() == 0 || self.ended {
+            return false;
+        }
+        match self.roster.take_best() {
+            Some(worker) => self.wake(now, worker, out),
+            // No thread has come up yet: the first that does finds the fund.
+            None if self.absences.any_unborn() => {
+                out.give += self.funds - 1;
+                self.funds = 1;
+                self.press_at = now + self.knobs.look.1;
+                return true;
+            }
+            // Everybody blocks.
+            None => {}
+        }
+        false
+    }
+
+    /// Tries one more worker in a pool that is not saturated.
+    fn explore(&mut self, now: Nanos, out: &mut Orders) {
+        if self.funds > self.admitted
             && let Some(worker) = self.roster.take_best()
         {
             self.wake(now, worker, out);
@@ -52,26 +82,28 @@ impl Policy {
                 self.listen_later(now);
             }
         }
-        if std::mem::take(&mut self.resuming) && !saturated {
-            self.resume_with(now, out);
-        }
-        if saturated {
-            let lulled = self.growth.is_lulled();
-            let added =
-                if lulled { self.try_in_lull(now, out) } else { self.admit_all_funded(now, out) };
-            if added > 0 {
-                self.growth.started(added);
-                if lulled && !self.adopted {
-                    // Whoever finds nothing takes the one that lies there, and leaves the pool as it was. The thread
-                    // that built the pool takes none as long as it does without the pool, and would pass for busy.
-                    self.post(now, 1, out);
-                } else {
-                    self.phase = Phase::Listening { since: now };
-                }
-            } else if got < asked && self.roster.len() > 0 {
-                self.growth.ask(self.growth.step().min(self.roster.len()));
+    }
+
+    /// Adds workers to a saturated pool, on trial, and says how many.
+    fn add_funded(&mut self, now: Nanos, out: &mut Orders) -> usize {
+        let lulled = self.growth.is_lulled();
+        let added =
+            if lulled { self.try_in_lull(now, out) } else { self.admit_all_funded(now, out) };
+        if added > 0 {
+            self.growth.started(added);
+            if lulled && !self.adopted {
+                // Whoever finds nothing takes the one that lies there, and leaves the pool as it was. The thread
+                // that built the pool takes none as long as it does without the pool, and would pass for busy.
+                self.post(now, 1, out);
+            } else {
+                self.phase = Phase::Listening { since: now };
             }
         }
+        added
+    }
+
+    /// What nobody runs on goes back.
+    fn give_surplus(&mut self, now: Nanos, out: &mut Orders) {
         let surplus = self.funds - self.admitted;
         if surplus > 0 {
             // Else the same token would come again at once, as long as the pool is not saturated.
@@ -145,7 +177,7 @@ impl Policy {
     /// Adds workers to a saturated pool, as far as there are any.
     pub(super) fn grow(&mut self, now: Nanos, out: &mut Orders) {
         if self.growth.due().is_some_and(|at| at <= now) {
-            out.take += self.growth.step().min(self.roster.len());
+            out.take.funds += self.growth.step().min(self.roster.len());
         }
     }
 }

@@ -86,8 +86,8 @@ pub(crate) enum Stillness {
 #[derive(Debug, Default)]
 pub(crate) struct Orders {
     pub(crate) wake: Vec<(usize, Wake)>,
-    /// Take up to this many funds without waiting, and answer with [`Policy::supplied`].
-    pub(crate) take: usize,
+    /// Take these without waiting, and answer with [`Policy::supplied`].
+    pub(crate) take: Take,
     /// Give this many funds back.
     pub(crate) give: usize,
     /// Post this many probes.
@@ -98,6 +98,16 @@ pub(crate) struct Orders {
     /// See the [sample](Policy::sample) as it is now: the next probes are judged by what they do from
     /// here on.
     pub(crate) survey: bool,
+}
+
+/// Funds to be taken, as far as they are to be had, and what for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Take {
+    pub(crate) funds: usize,
+    /// For workers like those that were of use before: they are admitted at once.
+    pub(crate) resuming: bool,
+    /// For one more worker of a pool that is not saturated.
+    pub(crate) exploring: bool,
 }
 
 /// Counters for whoever looks; no decision depends on them.

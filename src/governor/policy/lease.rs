@@ -171,7 +171,7 @@ impl Policy {
                     self.lease.refused += 1;
                 }
                 self.lease.wait(now, self.funds);
-                out.take += self.absences.yielding();
+                out.take.funds += self.absences.yielding();
             }
             Stage::Called | Stage::Leaving => {}
         }

@@ -221,8 +221,8 @@ impl Policy {
         if market.lying == 0 {
             self.growth.ask(1);
         } else if !self.lease.is_offering() && self.growth.explores(now) {
-            self.exploring = true;
-            out.take += 1;
+            out.take.funds += 1;
+            out.take.exploring = true;
         }
     }
 

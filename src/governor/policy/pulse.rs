@@ -330,11 +330,11 @@ impl Policy {
             // They went back in a serial phase, and nobody has taken them all.
             given => {
                 self.release.reset();
-                out.take += given.min(parked);
+                out.take.funds += given.min(parked);
             }
         }
-        self.resuming = out.take > 0;
-        self.resuming
+        out.take.resuming = out.take.funds > 0;
+        out.take.resuming
     }
 
     /// A call has been noticed that keeps the lookout busy: what was of use to the one before it is taken
@@ -342,8 +342,8 @@ impl Policy {
     pub(super) fn resume_silently(&mut self, out: &mut Orders) {
         let parked = self.roster.len();
         if parked > 0 {
-            self.resuming = true;
-            out.take += (self.growth.reached() - 1).clamp(1, parked);
+            out.take.funds += (self.growth.reached() - 1).clamp(1, parked);
+            out.take.resuming = true;
         }
     }
 }

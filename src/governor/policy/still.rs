@@ -26,6 +26,11 @@ struct Seen {
 const LOOKS: u32 = 2;
 
 impl Still {
+    /// For how long it has not been seen to run.
+    pub(crate) fn lasts(&self, now: Nanos) -> Nanos {
+        self.seen.map_or(0, |seen| now.saturating_sub(seen.usage.at))
+    }
+
     /// Looks at a worker that has used up so much, and counts as blocked if it has slept for `detect` or longer. The
     /// last probe was `posted` then.
     pub(crate) fn look(

@@ -54,7 +54,8 @@ impl Story {
     fn begin(self, workers: usize, anchored: bool) -> Self {
         let mut story = self;
         if anchored {
-            let mut orders = Orders { take: 1, ..Orders::default() };
+            let mut orders =
+                Orders { take: Take { funds: 1, ..Take::default() }, ..Orders::default() };
             story.supply(&mut orders);
         }
         for worker in 0..workers {
@@ -65,9 +66,9 @@ impl Story {
     }
 
     fn supply(&mut self, orders: &mut Orders) {
-        while orders.take > 0 {
+        while orders.take.funds > 0 {
             let asked = std::mem::take(&mut orders.take);
-            let got = asked.min(self.funds);
+            let got = asked.funds.min(self.funds);
             self.funds -= got;
             self.policy.supplied(self.now, asked, got, orders);
         }
@@ -126,10 +127,7 @@ impl Story {
 
     /// A worker that was of use before is called back.
     fn resume_one(&mut self) {
-        self.tell(|policy, _, out| {
-            policy.resuming = true;
-            out.take += 1;
-        });
+        self.tell(|_, _, out| out.take = Take { funds: 1, resuming: true, exploring: false });
     }
 
     /// A pool of four within a call, whose idle workers are asked for a token, worker 3 being one of them.
@@ -188,7 +186,7 @@ fn a_call_without_a_fund_starves_until_there_is_one() {
     let mut story = Story::new(2, false, 0);
     story.enter();
     assert_eq!(story.policy.demand(), Demand { funds: 1, starving: true, tokens_only: false });
-    let orders = story.tell(|policy, now, out| policy.supplied(now, 0, 1, out)).1;
+    let orders = story.tell(|policy, now, out| policy.granted(now, 1, out)).1;
     assert_eq!(woken(&orders), [(1, Wake::Work)]);
     assert_eq!(story.policy.demand(), Demand::default());
 }
@@ -339,7 +337,7 @@ fn pools_that_make_way_for_each_other_still_sweep() {
         // Here the rival has the fund for a while.
         let fund = std::mem::take(&mut story.funds);
         story.beat(SCARCE, Ran::Unknown);
-        story.tell(|policy, now, out| policy.supplied(now, 0, fund, out));
+        story.tell(|policy, now, out| policy.granted(now, fund, out));
         story.resumed();
     }
     panic!("never swept: {:?}", story.policy);

@@ -73,7 +73,7 @@ impl World {
     }
 
     pub(super) fn anchor(&mut self, pool: usize) {
-        self.tell(pool, "anchor", |_, _, _, orders| orders.take += 1);
+        self.tell(pool, "anchor", |_, _, _, orders| orders.take.funds += 1);
     }
 
     pub(super) fn enter(&mut self, pool: usize) {

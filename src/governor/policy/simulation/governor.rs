@@ -44,15 +44,15 @@ impl World {
         loop {
             let now = self.now;
             let asked = std::mem::take(&mut orders.take);
-            if asked > 0 {
+            if asked.funds > 0 {
                 let mut got = 0;
-                while got < asked {
+                while got < asked.funds {
                     let Some(fund) = self.try_take(process) else { break };
                     self.add(pool, fund);
                     got += 1;
                 }
                 self.pools[pool].policy.supplied(now, asked, got, &mut orders);
-                self.trace(pool, &("took", got, asked), &orders);
+                self.trace(pool, &("took", got, asked.funds), &orders);
                 continue;
             }
             let wanted = self.pools[pool].policy.demand();
@@ -69,7 +69,7 @@ impl World {
             let home = &mut self.pools[pool];
             home.demand.funds = home.demand.funds.saturating_sub(count);
             home.demand.starving = false;
-            home.policy.supplied(now, 0, count, &mut orders);
+            home.policy.granted(now, count, &mut orders);
             self.trace(pool, &("granted", count), &orders);
         }
         let Orders { wake, give, posts, survey, offer, .. } = orders;

@@ -48,6 +48,33 @@ fn a_pool_whose_only_worker_blocks_wants_nothing_until_it_is_back() {
     assert_eq!(story.policy.admitted(), 1);
 }
 
+/// Once it kept the fund that it had got for the jobs it ran within the first closure, and what the second one waited
+/// for never ran.
+#[test]
+fn one_that_blocks_within_such_a_closure_gives_up_what_it_has_got_there() {
+    let mut story = Story::new(2, false, 1);
+    story.spread();
+    let again =
+        |story: &mut Story| story.tell(|policy, now, out| policy.blocked_again(now, 1, out));
+    story.tell(|policy, now, out| policy.blocked(now, 1, out));
+    story.resumed();
+    assert!(!again(&mut story).0, "it has nothing");
+    // It waits for jobs there, and parks; then the other is idle and lets it look.
+    assert_eq!(story.taken(DRY, 1, true).0, Verdict::Park);
+    story.now += MILLISECOND;
+    assert_eq!(woken(&story.taken(DRY, 0, false).1), [(1, Wake::Work)]);
+    story.resumed();
+    let (funded, orders) = again(&mut story);
+    assert!(funded);
+    assert_eq!(woken(&orders), [(0, Wake::Work)]);
+    story.resumed();
+    // Both closures end.
+    let back = |policy: &mut Policy, now, out: &mut _| policy.unblocked(now, 1, out);
+    assert_eq!(story.tell(back).0, Verdict::Park);
+    assert_eq!(woken(&story.taken(DRY, 0, false).1), [(1, Wake::Work)]);
+    assert_eq!(story.tell(back).0, Verdict::Stay);
+}
+
 #[test]
 fn one_that_waits_too_long_where_nobody_can_be_seen_to_block_goes_on_unfunded() {
     let mut story = Story::new(2, false, 1);
@@ -198,7 +225,7 @@ fn a_dropped_pool_ends_when_the_last_that_was_seen_to_block_has_run_out_of_work(
     let (verdict, orders) = story.taken(DRY, 0, false);
     assert_eq!((verdict, orders.wake), (Verdict::Park, vec![]));
     // What it has run since it was seen to block may have left something behind.
-    let orders = story.tell(|policy, now, out| policy.supplied(now, 0, 1, out)).1;
+    let orders = story.tell(|policy, now, out| policy.granted(now, 1, out)).1;
     assert_eq!(orders.wake, [(0, Wake::Work)]);
     story.resumed();
     story.until_posted();

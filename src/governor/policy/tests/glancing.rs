@@ -14,7 +14,7 @@ fn slack_pair(pause: Nanos) -> Story {
     story.policy.looks.pause = pause;
     let _ = story.taken(DRY, 1, false);
     // What it had asked for comes, and is of no use any more.
-    story.tell(|policy, now, out| policy.supplied(now, 0, 1, out));
+    story.tell(|policy, now, out| policy.granted(now, 1, out));
     assert_eq!((story.policy.phase, story.policy.admitted()), (Phase::Slack, 2));
     story
 }
@@ -44,7 +44,7 @@ fn a_pool_that_wants_nothing_of_the_ledger_any_more_looks_for_itself() {
     story.spread();
     story.beat(DRY, Ran::No);
     // One token comes in a serial phase, before the others.
-    story.tell(|policy, now, out| policy.supplied(now, 0, 1, out));
+    story.tell(|policy, now, out| policy.granted(now, 1, out));
     story.resumed();
     let _ = story.taken(DRY, 1, false);
     assert_eq!((story.policy.phase, story.policy.growth.asked()), (Phase::Slack, 3));

@@ -59,7 +59,7 @@ fn a_fund_that_comes_too_late_goes_straight_back() {
     story.spread();
     story.beat(SCARCE, Ran::No);
     assert_eq!(story.taken(SCARCE, 3, false).0, Verdict::Stay);
-    story.tell(|policy, now, out| policy.supplied(now, 0, 1, out));
+    story.tell(|policy, now, out| policy.granted(now, 1, out));
     assert_eq!((story.policy.admitted(), story.policy.funds(), story.funds), (1, 1, 1));
     assert_eq!(story.policy.demand(), Demand::default());
 }
@@ -73,13 +73,13 @@ fn a_fund_that_comes_between_two_phases_adds_a_worker() {
         Sighting { worker: 3, nested: false, moved: false, judged: Judged::Active, late: false };
     let verdict = story.tell(|policy, now, out| policy.taken(now, SCARCE, probe, out)).0;
     assert_eq!(verdict, Verdict::Stay);
-    let ((), orders) = story.tell(|policy, now, out| policy.supplied(now, 0, 1, out));
+    let ((), orders) = story.tell(|policy, now, out| policy.granted(now, 1, out));
     assert_eq!(woken(&orders), [(2, Wake::Work)]);
     assert_eq!((story.policy.admitted(), story.policy.funds(), story.funds), (2, 2, 0));
     assert_eq!(story.policy.demand(), Demand::default());
     // Nobody has asked for another.
     story.now += 1_000 * MILLISECOND;
-    let ((), orders) = story.tell(|policy, now, out| policy.supplied(now, 0, 1, out));
+    let ((), orders) = story.tell(|policy, now, out| policy.granted(now, 1, out));
     assert_eq!((woken(&orders), story.policy.funds(), story.funds), (Vec::new(), 2, 1));
 }
 

@@ -81,7 +81,7 @@ fn short_of_two() -> Story {
 }
 
 fn granted(story: &mut Story) -> Orders {
-    story.tell(|policy, now, out| policy.supplied(now, 0, 1, out)).1
+    story.tell(|policy, now, out| policy.granted(now, 1, out)).1
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn a_pool_that_makes_way_presses_for_its_fund_later_each_time() {
         assert_eq!((story.policy.admitted(), story.policy.demand().starving), (0, false));
         let pause = story.policy.press_at - story.now;
         story.now += pause;
-        story.tell(|_, _, out| out.take += 1);
+        story.tell(|_, _, out| out.take.funds += 1);
         story.resumed();
         pause
     });

@@ -23,7 +23,7 @@ fn a_call_that_ends_before_any_worker_is_up_leaves_no_fund_behind() {
 fn adopted(workers: usize, started: usize, funds: usize) -> Story {
     let knobs = Knobs { detect: None, lease: None, ..Knobs::default() };
     let mut story = Story { policy: Policy::new(workers, true, knobs), now: 0, funds };
-    story.tell(|_, _, out| out.take += 1);
+    story.tell(|_, _, out| out.take.funds += 1);
     story.tell(|policy, now, _| policy.adopted(now, 0));
     for worker in 1..=started {
         let verdict = story.tell(|policy, now, _| policy.started(now, worker)).0;
@@ -68,7 +68,7 @@ fn threads_that_have_yet_to_come_up_look_too() {
     assert_eq!((orders.wake, story.policy.ended()), (Vec::new(), false));
     assert_eq!(story.policy.demand().funds, 1);
     // The ledger grants it.
-    story.tell(|_, _, out| out.take += 1);
+    story.tell(|_, _, out| out.take.funds += 1);
     let verdicts = [1, 2].map(|worker| story.tell(|policy, now, _| policy.started(now, worker)).0);
     assert_eq!(verdicts, [Verdict::Stay, Verdict::Park]);
 }

@@ -184,7 +184,7 @@ fn a_wait_that_ends_when_the_fund_has_come_back_is_activity() {
     assert_eq!(probe(&mut story, STARVING, true, true).0, Verdict::Park);
     assert_eq!((story.policy.admitted(), story.funds), (0, 1));
     story.now += MILLISECOND;
-    let ((), orders) = story.tell(|_, _, out| out.take += 1);
+    let ((), orders) = story.tell(|_, _, out| out.take.funds += 1);
     assert_eq!(woken(&orders), [(0, Wake::Work)]);
     story.resumed();
     let back = story.now;
@@ -403,7 +403,7 @@ fn a_call_of_a_pool_that_must_not_give_way_is_over_once_nobody_is_parked_and_com
     let until_called = |story: &mut Story| while !story.beat(DRY, Ran::No).offer {};
     until_called(&mut story);
     story.funds = 1;
-    story.tell(|_, _, out| out.take += 1);
+    story.tell(|_, _, out| out.take.funds += 1);
     assert_eq!(story.policy.admitted(), 4, "the last one has a fund now");
     assert_eq!(called(&mut story, 0, false).0, Verdict::Stay);
     story.tell(|policy, now, out| policy.blocked(now, 0, out));
