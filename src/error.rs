@@ -55,8 +55,7 @@ impl fmt::Display for BuildError {
 impl Error for BuildError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &self.kind {
-            // Its text is part of ours, as is that of a jobserver's error.
-            Kind::Rayon(source) => source.source(),
+            Kind::Rayon(source) => Some(source),
             Kind::Thread(source) => Some(source),
             Kind::Jobserver(source) => source.source(),
         }

@@ -107,7 +107,7 @@ mod system {
                 Timespec { tv_sec: (after / 1_000_000_000) as _, tv_nsec: nanos }
             });
             let spec = Itimerspec { it_interval: zero, it_value };
-            // Refused only where the descriptor has been closed: then `wait` does not wait.
+            // Refused only where the descriptor has been closed: then `wait` does not wait, unless it did already.
             let _ = timerfd_settime(&self.0, TimerfdTimerFlags::empty(), &spec);
         }
 

@@ -128,6 +128,8 @@ pub(crate) struct Policy {
     press_at: Nanos,
     /// The pool gave up its last fund although it had a use for it.
     made_way: bool,
+    /// It did so because all that were left waited, and wants none until it presses for one.
+    stands_back: bool,
     /// It has a fund again since, and nothing more has happened.
     came_back: bool,
     /// Whoever took the last probe did so within a wait: what it waits for may be for others to
@@ -183,6 +185,7 @@ impl Policy {
             pressing: false,
             press_at: 0,
             made_way: false,
+            stands_back: false,
             came_back: false,
             waiting: false,
             looked: false,
@@ -352,6 +355,7 @@ impl Policy {
             }
             Phase::Dormant => self.pressing |= now >= self.press_at,
             Phase::Listening { since } if self.probe_has_matured(now) => {
+                self.end_long_turn(now);
                 self.phase = Phase::Saturated { since };
                 self.release.reset();
                 self.quicken();
@@ -403,7 +407,7 @@ impl Policy {
                 let press = waits.then_some(self.press_at);
                 earliest([press, self.inspection()])
             }
-            Phase::Listening { since } => (self.waking == 0).then_some(since + self.tau()),
+            Phase::Listening { since } => (self.waking == 0).then(|| self.matures_at(since)),
             Phase::Saturated { .. } if self.roster.len() == 0 => self.inspection(),
             Phase::Saturated { .. } => earliest([self.growth.due(), self.inspection()]),
             Phase::Slack if self.resume > 0 && self.roster.len() > 0 => Some(self.slack_since),

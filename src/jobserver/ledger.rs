@@ -406,7 +406,7 @@ impl Ledger {
         let (rival, starving) = state.book.rivals(id, tokens);
         // Once the tokens went back because the process was to end, those still at hand pay for nothing more.
         let spent = state.closed && tokens;
-        Market { lying: 0, rival, rival_starving: starving || spent }
+        Market { lying: 0, rival, rival_starving: starving || spent, token: tokens }
     }
 
     /// Tokens that lie in the jobserver for anybody to take.

@@ -51,12 +51,19 @@ pub(crate) struct Market {
     /// Another pool of this process has jobs and not a single fund, or the tokens at hand went back at the
     /// [end](give_back) of the process.
     pub(crate) rival_starving: bool,
+    /// Of what the asker holds something is a token, for which other processes may have a use.
+    pub(crate) token: bool,
 }
 
 impl Market {
     /// Whether an idle token may be what somebody else waits for.
     pub(crate) fn contended(&self) -> bool {
         self.lying == 0 || self.rival || self.rival_starving
+    }
+
+    /// Whether somebody else could run on the last fund that the asker holds.
+    pub(crate) fn wants_the_last(&self) -> bool {
+        self.rival || (self.token && self.lying == 0)
     }
 }
 

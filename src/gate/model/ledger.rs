@@ -115,7 +115,7 @@ impl Ledger {
     pub(super) fn market(&self) -> Market {
         let (rival, rival_starving) = self.book.lock().0.rivals(POOL, true);
         // As if other processes waited, so that idle tokens go back at once.
-        Market { lying: 0, rival, rival_starving }
+        Market { lying: 0, rival, rival_starving, token: false }
     }
 
     fn pool(&self) -> Arc<Pool> {

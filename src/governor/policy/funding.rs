@@ -161,7 +161,9 @@ impl Policy {
     pub(crate) fn demand(&self) -> Demand {
         let (funds, starving) = match () {
             () if self.ended => (0, false),
-            () if self.starves() => (self.absences.queued().max(1), self.pressing),
+            () if self.starves() && (self.pressing || !self.stands_back) => {
+                (self.absences.queued().max(1), self.pressing)
+            }
             () => (self.growth.asked() + self.claims(), false),
         };
         Demand { funds, starving, tokens_only: false }

@@ -70,6 +70,11 @@ impl Policy {
             self.give_up(now, worker, nested, out);
             return Verdict::Park;
         }
+        if judged != Judged::Active && !worked && self.only_waits(now, market) {
+            self.stands_back = true;
+            self.give_up(now, worker, nested, out);
+            return Verdict::Park;
+        }
         if judged != Judged::Quiet && !worked {
             self.bid(now, market, out);
         }
@@ -228,10 +233,20 @@ impl Policy {
 
     pub(super) fn probe_has_matured(&self, now: Nanos) -> bool {
         match self.phase {
-            Phase::Listening { since } => self.waking == 0 && now >= since + self.tau(),
+            Phase::Listening { since } => self.waking == 0 && now >= self.matures_at(since),
             Phase::Saturated { .. } => true,
             Phase::Dormant | Phase::Slack => false,
         }
+    }
+
+    /// When a probe will have lain for so long, since then, that every admitted worker counts as busy.
+    ///
+    /// Whoever has a turn takes no probe. If nobody calls, that it has found a job shows by how long the turn goes on: one
+    /// that merely waits for a core must not have others added, since each of them calls for another sweep.
+    pub(super) fn matures_at(&self, since: Nanos) -> Nanos {
+        let alone = self.admitted == 1 && !self.is_callable();
+        let turn = self.turn_until().filter(|_| alone);
+        turn.unwrap_or(0).max(since + self.tau())
     }
 
     pub(super) fn probe_by(&mut self, at: Nanos) {

@@ -24,6 +24,7 @@ impl Policy {
             }
             self.looks.pause = self.knobs.look.0;
             self.pressing = false;
+            self.stands_back = false;
         }
     }
 

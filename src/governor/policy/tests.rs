@@ -12,6 +12,7 @@ mod resuming;
 mod sharing;
 mod silent;
 mod starting;
+mod waiting;
 
 use proptest::prelude::*;
 
@@ -22,12 +23,12 @@ const MICROSECOND: Nanos = 1_000;
 const MILLISECOND: Nanos = 1_000 * MICROSECOND;
 
 /// Nobody else wants anything, and tokens lie there.
-const PLENTY: Market = Market { lying: 9, rival: false, rival_starving: false };
+const PLENTY: Market = Market { lying: 9, rival: false, rival_starving: false, token: false };
 /// Nobody here wants anything, and no token lies there.
-const DRY: Market = Market { lying: 0, rival: false, rival_starving: false };
+const DRY: Market = Market { lying: 0, rival: false, rival_starving: false, token: false };
 /// Somebody may be waiting.
-const SCARCE: Market = Market { lying: 0, rival: true, rival_starving: false };
-const STARVING: Market = Market { lying: 0, rival: true, rival_starving: true };
+const SCARCE: Market = Market { lying: 0, rival: true, rival_starving: false, token: false };
+const STARVING: Market = Market { lying: 0, rival: true, rival_starving: true, token: false };
 
 /// A policy, its time, and funds to be had without waiting.
 struct Story {

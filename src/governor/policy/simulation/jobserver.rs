@@ -176,7 +176,8 @@ impl World {
     pub(super) fn market(&self, pool: usize) -> Market {
         let pool = &self.pools[pool];
         let (rival, rival_starving) = self.processes[pool.process].book.rivals(pool.account, true);
-        Market { lying: self.jobserver.lying.len(), rival, rival_starving }
+        let token = pool.purse.iter().any(|fund| matches!(fund, Fund::Token(_)));
+        Market { lying: self.jobserver.lying.len(), rival, rival_starving, token }
     }
 
     fn put(&mut self, token: Token) {

@@ -179,6 +179,24 @@ fn a_sweep_of_a_pool_at_rest_is_broken_off_by_a_call_and_made_up_for_after_it() 
     assert!(turns.len() >= 3, "only {turns:?} had turns");
 }
 
+/// Once one was added each time, found nothing, and called for one more sweep: on a crowded machine a pool took a quarter of
+/// a second to come to rest.
+#[test]
+fn nobody_is_added_beside_a_turn_that_waits_for_a_core_after_all_calls() {
+    let mut story = Story::new(4, false, 2);
+    story.enter();
+    story.resumed();
+    story.tell(Policy::leave);
+    while story.policy.sweep.in_turn.is_none() {
+        go_on(&mut story);
+    }
+    let (begin, (_, longest)) = (story.now, story.policy.knobs.look);
+    while story.beat(PLENTY, Ran::No).wake.is_empty() {
+        assert!(story.now <= begin + longest, "it goes on, and must have found a job");
+    }
+    assert_eq!((story.now, story.policy.sweep.in_turn), (begin + longest, None));
+}
+
 /// A broadcast may come between two turns of one sweep, and nobody tells of it. Once those that had had theirs waited
 /// for the next sweep, up to a quarter of a second for 64 workers, and the others for them.
 #[test]

@@ -1,0 +1,113 @@
+//! Stories of pools of which nobody runs, since all wait for others or in the program.
+
+use super::*;
+
+/// Others could run on the last fund: another pool of the process, or as it is a token, another process.
+const ELSEWHERE: [Market; 2] = [SCARCE, Market { token: true, ..DRY }];
+
+/// A pool of two on one fund, within a call. Worker 1 blocks, and 0 keeps watch.
+fn blocked() -> Story {
+    let mut story = Story::new(2, false, 1);
+    story.spread();
+    story.tell(|policy, now, out| policy.blocked(now, 1, out));
+    story.resumed();
+    story
+}
+
+/// Lets worker 0 take all probes until it parks, and says how long that took.
+fn until_it_stands_back(story: &mut Story, market: Market) -> Nanos {
+    let begin = story.now;
+    while story.policy.admitted() > 0 {
+        story.rests(market, 0, false);
+        assert!(story.now < begin + 1_000 * MILLISECOND, "kept: {:?}", story.policy);
+    }
+    story.now - begin
+}
+
+/// Once four pools that waited kept three tokens, of which nobody else had any use.
+#[test]
+fn a_pool_that_only_waits_gives_up_its_last_fund_and_has_it_back_to_look() {
+    for market in ELSEWHERE {
+        let mut story = blocked();
+        let (hold, (_, longest)) = (story.policy.knobs.hold, story.policy.knobs.beat);
+        let kept = until_it_stands_back(&mut story, market);
+        assert!((hold..hold + 2 * longest).contains(&kept), "{kept}");
+        assert_eq!(story.funds, 1);
+        assert_eq!(story.policy.demand(), Demand::default(), "or it would come back at once");
+        // A job may have come that nobody has announced.
+        for _ in 0..3 {
+            let left = story.now;
+            while !story.policy.demand().starving {
+                story.beat(market, Ran::No);
+            }
+            assert!(story.now <= left + longest);
+            story.funds = 0;
+            let (_, orders) = story.tell(|policy, now, out| policy.granted(now, 1, out));
+            assert_eq!(woken(&orders), [(0, Wake::Work)]);
+            story.resumed();
+            assert!(
+                until_it_stands_back(&mut story, market) < hold,
+                "that it looks is no activity"
+            );
+        }
+        let (verdict, orders) = story.tell(|policy, now, out| policy.unblocked(now, 1, out));
+        assert_eq!((verdict, woken(&orders)), (Verdict::Park, vec![(1, Wake::Work)]));
+    }
+}
+
+#[test]
+fn a_call_or_a_worker_that_is_back_has_the_fund_at_once_or_presses_for_it() {
+    for calls in [false, true] {
+        let mut story = blocked();
+        until_it_stands_back(&mut story, SCARCE);
+        story.funds = 0;
+        if calls {
+            story.enter();
+        } else {
+            assert_eq!(
+                story.tell(|policy, now, out| policy.unblocked(now, 1, out)).0,
+                Verdict::Park
+            );
+        }
+        assert_eq!(story.policy.demand(), Demand { funds: 1, starving: true, tokens_only: false });
+    }
+}
+
+#[test]
+fn whoever_waits_for_jobs_looks_whether_they_are_done_before_long() {
+    let mut story = Story::new(1, false, 1);
+    story.spread();
+    let longest = story.policy.knobs.recheck.1;
+    while story.policy.admitted() > 0 {
+        story.rests(SCARCE, 0, true);
+        assert!(story.now < 1_000 * MILLISECOND, "kept: {:?}", story.policy);
+    }
+    let left = story.now;
+    story.beat(SCARCE, Ran::No);
+    assert!(story.policy.demand().starving && story.now <= left + longest);
+}
+
+#[test]
+fn a_fund_that_nobody_else_could_run_on_is_kept_and_so_is_that_of_a_call_in_which_nobody_waits() {
+    let computes = || {
+        let mut story = Story::new(2, false, 1);
+        story.spread();
+        story
+    };
+    let stories = [
+        (blocked(), PLENTY),
+        (blocked(), DRY),
+        (computes(), ELSEWHERE[0]),
+        (computes(), ELSEWHERE[1]),
+    ];
+    for (mut story, market) in stories {
+        while story.now < 1_000 * MILLISECOND {
+            let idle = story.policy.lookout().expect("one keeps watch");
+            story.rests(market, idle, false);
+            if let Some(worker) = story.policy.sweep.in_turn {
+                let _ = story.turned(worker);
+            }
+        }
+        assert_eq!(story.policy.admitted(), 1);
+    }
+}
