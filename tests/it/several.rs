@@ -170,3 +170,65 @@ fn random_calls_into_several_pools_end_and_leave_no_token_behind() {
         must_end(&format!("seed {seed}"), move || run(seed));
     }
 }
+
+/// Pools of four workers each that cannot be seen to block.
+fn fours(jobserver: &Jobserver, pools: usize) -> Vec<ThreadPool> {
+    let pool = |_| {
+        let builder = ThreadPoolBuilder::new().num_threads(4).jobserver(jobserver.clone());
+        builder.detect_blocking(None).build().expect("four workers")
+    };
+    (0..pools).map(pool).collect()
+}
+
+/// Each calls the next one, and the last one the closure.
+fn through(pools: &[ThreadPool], call: impl FnOnce() + Send) {
+    match pools {
+        [] => call(),
+        [first, others @ ..] => first.install(|| through(others, call)),
+    }
+}
+
+/// Once each of the others kept one, and the last ran on what was left.
+#[test]
+fn pools_that_wait_for_another_one_keep_no_fund_from_it() {
+    must_end("the last of four pools runs on all funds", || {
+        let jobserver = Jobserver::new(3);
+        let pools = fours(&jobserver, 4);
+        through(&pools, || {
+            let gauge = Gauge::default();
+            while gauge.most() < 4 {
+                rayon::scope(|scope| {
+                    for _ in 0..16 {
+                        scope.spawn(|_| gauge.leaf(|| virtual_core(Duration::from_millis(1))));
+                    }
+                });
+            }
+        });
+        eventually("tokens come back", || jobserver.held() == 0);
+    });
+}
+
+/// Once they kept three tokens for as long as they waited.
+#[test]
+fn pools_that_wait_keep_no_token_from_others() {
+    must_end("another process has all tokens", || {
+        let client = jobserver::Client::new(3).expect("a pipe");
+        let jobserver = Jobserver::from_client(client.clone());
+        let pools = fours(&jobserver, 4);
+        let (over, ends) = mpsc::channel::<()>();
+        let (ends, waiting) = (Mutex::new(ends), AtomicUsize::new(0));
+        let wait = || {
+            waiting.fetch_add(1, Ordering::SeqCst);
+            ends.lock().expect("nobody panics").recv()
+        };
+        thread::scope(|scope| {
+            for pool in &pools {
+                scope.spawn(|| pool.install(|| blocking(wait)));
+            }
+            eventually("all pools wait", || waiting.load(Ordering::SeqCst) == pools.len());
+            let all = [(); 3].map(|()| client.acquire().expect("the pipe can be read"));
+            drop((all, over));
+        });
+        eventually("tokens come back", || jobserver.held() == 0);
+    });
+}
