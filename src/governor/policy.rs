@@ -355,7 +355,6 @@ impl Policy {
             }
             Phase::Dormant => self.pressing |= now >= self.press_at,
             Phase::Listening { since } if self.probe_has_matured(now) => {
-                self.end_long_turn(now);
                 self.phase = Phase::Saturated { since };
                 self.release.reset();
                 self.quicken();

@@ -20,5 +20,7 @@ mod several;
 mod share;
 #[cfg(all(target_os = "linux", feature = "signals"))]
 mod signals;
+#[cfg(target_os = "linux")]
+mod streams;
 mod support;
 mod traits;

@@ -29,36 +29,63 @@ impl Policy {
         self.end_turn_of(now, worker);
         self.waiting = nested;
         self.doubtful = false;
-        let (judged, worked) = self.learn_from(now, sighting);
+        let learned = self.learn_from(now, sighting);
+        match self.serve_others(now, market, sighting, out) {
+            Some(verdict) => verdict,
+            None => self.keep_or_give(now, market, sighting, learned, out),
+        }
+    }
 
+    /// Hands the fund of an idle worker to others of the pool, if it is their turn, and says what the worker is to do
+    /// then.
+    fn serve_others(
+        &mut self,
+        now: Nanos,
+        market: Market,
+        Sighting { worker, nested, .. }: Sighting,
+        out: &mut Orders,
+    ) -> Option<Verdict> {
         if self.absences.queued() > 0 {
             self.park(now, worker, nested);
             self.hand_to_returned(now, out);
-            return Verdict::Park;
+            return Some(Verdict::Park);
         }
         // A pool whose nested workers look without a pause is never slack when its time is looked after.
         self.plan_resweep(now);
-        let spare = self.admitted > self.floor();
         let sweeps = self.sweep_is_due(now);
         // The looks of many may take up all the time there is, each being due again before the last is done.
-        let overkept = spare && self.overkeeps(now);
-        let others = sweeps || market.rival_starving || overkept;
+        let others = sweeps || market.rival_starving || self.has_overkept(now);
         if !(others && self.looked)
             && let Some(next) = self.roster.take_nested(now)
         {
             self.looked = others;
             self.park(now, worker, nested);
             self.hand_over(now, next, out);
-            return Verdict::Park;
+            return Some(Verdict::Park);
         }
         self.looked = false;
-        if spare && self.growth.is_lulled() {
-            return self.leave_lull(now, worker, nested, out);
+        if self.admitted > self.floor() && self.growth.is_lulled() {
+            return Some(self.leave_lull(now, worker, nested, out));
         }
-        if sweeps {
-            return self.begin_sweep(now, worker, nested, out);
-        }
-        let asked = self.release.pending() > 0 || overkept;
+        sweeps.then(|| self.begin_sweep(now, worker, nested, out))
+    }
+
+    /// Whether a fund that is not needed has been kept for too long.
+    fn has_overkept(&self, now: Nanos) -> bool {
+        self.admitted > self.floor() && self.overkeeps(now)
+    }
+
+    /// An idle worker keeps its fund for what may come, or gives it back. What it is taken for, and whether it had work
+    /// for so long that the probe matured, was [learned](Self::learn_from) before.
+    fn keep_or_give(
+        &mut self,
+        now: Nanos,
+        market: Market,
+        Sighting { worker, nested, .. }: Sighting,
+        (judged, worked): (Judged, bool),
+        out: &mut Orders,
+    ) -> Verdict {
+        let asked = self.release.pending() > 0 || self.has_overkept(now);
         let (without, within) = self.knobs.patience;
         let usual = if self.is_called() { within } else { without };
         let patience = if self.release.is_wanted() { usual.min(self.patience()) } else { usual };
@@ -66,12 +93,10 @@ impl Policy {
         let early = nested && now < self.slack_since + 4 * patience;
         let idle = judged == Judged::Quiet
             || (judged == Judged::Unknown && !worked && self.release.is_wanted());
-        if market.rival_starving || (spare && asked && idle && !early) {
-            self.give_up(now, worker, nested, out);
-            return Verdict::Park;
-        }
-        if judged != Judged::Active && !worked && self.only_waits(now, market) {
-            self.stands_back = true;
+        let spare = self.admitted > self.floor();
+        let stands_back = judged != Judged::Active && !worked && self.only_waits(now, market);
+        if market.rival_starving || (spare && asked && idle && !early) || stands_back {
+            self.stands_back = stands_back && !market.rival_starving;
             self.give_up(now, worker, nested, out);
             return Verdict::Park;
         }
