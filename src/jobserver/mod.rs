@@ -371,7 +371,7 @@ fn open(mention: &environment::Mention) -> Result<Source, Cause> {
         }
         Meaning::Off | Meaning::Alone => unreachable!("there is nothing to open"),
     };
-    pipe.map(Source::Pipe)
+    pipe.map(Source::pipe)
 }
 
 #[cfg(not(unix))]

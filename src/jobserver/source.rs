@@ -35,19 +35,16 @@ impl RawToken {
 #[derive(Debug)]
 pub(crate) enum Source {
     Local(Local),
+    /// A jobserver on descriptions of our own, and the program's client, if it is that one's.
     #[cfg(unix)]
-    Pipe(Pipe),
-    Client(Host),
-}
-
-/// A connection that the program has already.
-#[derive(Debug)]
-pub(crate) struct Host {
-    client: Client,
-    /// The same jobserver on descriptions of our own, if it can be opened again. With the client alone one can
-    /// neither try, nor stop waiting, nor give everything back when the process ends.
-    #[cfg(unix)]
-    pipe: Option<Pipe>,
+    Pipe(
+        Pipe,
+        #[expect(dead_code, reason = "held for the descriptors that children inherit")]
+        Option<Client>,
+    ),
+    /// The same where it cannot be opened again. With the client alone one can neither try, nor stop waiting, nor give
+    /// everything back when the process ends.
+    Client(Client),
 }
 
 /// A budget of this process alone, until it is passed on to a child.
@@ -68,14 +65,17 @@ pub(crate) struct Local {
 const LOCAL_BYTE: u8 = b'+';
 
 impl Source {
+    #[cfg(unix)]
+    pub(super) fn pipe(pipe: Pipe) -> Self {
+        Source::Pipe(pipe, None)
+    }
+
     pub(crate) fn client(client: Client) -> Self {
         #[cfg(unix)]
-        let pipe = reopen(&client);
-        Source::Client(Host {
-            client,
-            #[cfg(unix)]
-            pipe,
-        })
+        if let Some(pipe) = reopen(&client) {
+            return Source::Pipe(pipe, Some(client));
+        }
+        Source::Client(client)
     }
 
     pub(crate) fn local(limit: usize) -> Self {
@@ -106,9 +106,7 @@ impl Source {
                 Ok(taken)
             }
             #[cfg(unix)]
-            Source::Pipe(pipe) | Source::Client(Host { pipe: Some(pipe), .. }) => {
-                Ok(pipe.try_take()?.map(RawToken::Byte))
-            }
+            Source::Pipe(pipe, _) => Ok(pipe.try_take()?.map(RawToken::Byte)),
             // A try would make the host's client non-blocking for good. Its tokens come by
             // waiting alone.
             Source::Client(_) => Ok(None),
@@ -126,10 +124,8 @@ impl Source {
                 None => Err(io::ErrorKind::Unsupported.into()),
             },
             #[cfg(unix)]
-            Source::Pipe(pipe) | Source::Client(Host { pipe: Some(pipe), .. }) => {
-                Ok(pipe.wait()?.map(RawToken::Byte))
-            }
-            Source::Client(host) => Ok(Some(RawToken::Acquired(host.client.acquire()?))),
+            Source::Pipe(pipe, _) => Ok(pipe.wait()?.map(RawToken::Byte)),
+            Source::Client(client) => Ok(Some(RawToken::Acquired(client.acquire()?))),
         }
     }
 
@@ -140,7 +136,7 @@ impl Source {
         match self {
             Source::Local(local) => local.shared.get()?.leave(),
             #[cfg(unix)]
-            Source::Pipe(pipe) | Source::Client(Host { pipe: Some(pipe), .. }) => pipe.leave(),
+            Source::Pipe(pipe, _) => pipe.leave(),
             // Its waits cannot be withdrawn.
             Source::Client(_) => None,
         }
@@ -151,9 +147,7 @@ impl Source {
         match self {
             Source::Local(local) => local.shared.get().map_or(Ok(()), |it| it.wait_for_room()),
             #[cfg(unix)]
-            Source::Pipe(pipe) | Source::Client(Host { pipe: Some(pipe), .. }) => {
-                pipe.wait_for_room(None).map(drop)
-            }
+            Source::Pipe(pipe, _) => pipe.wait_for_room(None).map(drop),
             // It waits itself.
             Source::Client(_) => Ok(()),
         }
@@ -164,10 +158,7 @@ impl Source {
         match (self, token) {
             (Source::Local(local), token) => local.put(local.free.lock(), token),
             #[cfg(unix)]
-            (
-                Source::Pipe(pipe) | Source::Client(Host { pipe: Some(pipe), .. }),
-                RawToken::Byte(byte),
-            ) => pipe.put(byte),
+            (Source::Pipe(pipe, _), RawToken::Byte(byte)) => pipe.put(byte),
             (_, token) => {
                 drop(token);
                 Ok(())
@@ -196,9 +187,7 @@ impl Source {
         match self {
             Source::Local(local) => local.shared.get().map_or(Ok(true), |it| it.has_room_soon()),
             #[cfg(unix)]
-            Source::Pipe(pipe) | Source::Client(Host { pipe: Some(pipe), .. }) => {
-                pipe.wait_for_room(Some(PIPE_PATIENCE))
-            }
+            Source::Pipe(pipe, _) => pipe.wait_for_room(Some(PIPE_PATIENCE)),
             Source::Client(_) => Ok(true),
         }
     }
@@ -211,8 +200,8 @@ impl Source {
                 None => Ok(*local.free.lock()),
             },
             #[cfg(unix)]
-            Source::Pipe(pipe) | Source::Client(Host { pipe: Some(pipe), .. }) => pipe.lying(),
-            Source::Client(host) => host.client.available(),
+            Source::Pipe(pipe, _) => pipe.lying(),
+            Source::Client(client) => client.available(),
         }
     }
 
@@ -223,10 +212,8 @@ impl Source {
             // Not by the client: it does not know whether its descriptors are still open, nor that
             // they may be closed on exec by now.
             #[cfg(unix)]
-            Source::Pipe(pipe) | Source::Client(Host { pipe: Some(pipe), .. }) => {
-                pipe.configure(command, make)
-            }
-            Source::Client(Host { client, .. }) => {
+            Source::Pipe(pipe, _) => pipe.configure(command, make),
+            Source::Client(client) => {
                 if make {
                     client.configure_make(command);
                 } else {
@@ -282,7 +269,7 @@ impl Local {
             return Ok(shared);
         }
         #[cfg(unix)]
-        let source = Source::Pipe(Pipe::create(*free, self.limit, LOCAL_BYTE)?);
+        let source = Source::pipe(Pipe::create(*free, self.limit, LOCAL_BYTE)?);
         #[cfg(not(unix))]
         let source = {
             let client = Client::new(self.limit)?;

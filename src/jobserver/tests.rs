@@ -38,7 +38,7 @@ impl Fifo {
     }
 
     fn connect(&self) -> Jobserver {
-        Jobserver::over(Source::Pipe(Pipe::from_fifo(&self.path).expect("a good fifo")))
+        Jobserver::over(Source::pipe(Pipe::from_fifo(&self.path).expect("a good fifo")))
     }
 
     fn read(&self, count: usize) -> Vec<u8> {
@@ -179,7 +179,7 @@ fn terminal(tokens: &[u8]) -> (File, Jobserver) {
     let client = Pipe::from_fifo(&path).expect("character devices are legal servers");
     let server = File::from(server);
     (&server).write_all(tokens).expect("there is room");
-    (server, Jobserver::over(Source::Pipe(client)))
+    (server, Jobserver::over(Source::pipe(client)))
 }
 
 #[test]
