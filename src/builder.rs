@@ -242,9 +242,10 @@ impl<S> ThreadPoolBuilder<S> {
     ///
     /// let builder = ThreadPoolBuilder::new().num_threads(2).jobserver(Jobserver::new(0));
     /// let pool = builder.detect_blocking(None).build()?;
-    /// let sleep = || std::thread::sleep(Duration::from_millis(50));
-    /// pool.join(sleep, sleep);
-    /// assert_eq!(pool.stats().peak, 1, "one after the other: the second does not run while the first sleeps");
+    /// // In place of computing: otherwise the own slot would be lent while this sleeps.
+    /// let compute = || std::thread::sleep(Duration::from_millis(50));
+    /// pool.join(compute, compute);
+    /// assert_eq!(pool.stats().lendings, 0);
     /// # Ok::<(), rayon_jobserver::BuildError>(())
     /// ```
     pub fn detect_blocking(mut self, after: Option<Duration>) -> Self {

@@ -216,9 +216,10 @@ pub(super) mod system {
             let thread = unsafe { libc::pthread_self() };
             // SAFETY: the thread is alive, being this one, and the pointer is valid for writes.
             let refused = unsafe { libc::pthread_getcpuclockid(thread, &raw mut id) };
-            // Not by the number that the thread knows itself by: `/proc` may be of an outer namespace.
-            let folder = Path::new("/proc")
-                .join(std::fs::read_link("/proc/thread-self").unwrap_or_default());
+            // Not by the number that the thread knows itself by: `/proc` may be of an outer namespace. Where it does not
+            // tell either, there is no such folder.
+            let thread = std::fs::read_link("/proc/thread-self");
+            let folder = Path::new("/proc").join(thread.unwrap_or_else(|_| "nobody".into()));
             let (stat, call) = (folder.join("stat"), folder.join("syscall"));
             (refused == 0).then_some(Clock { id, folder, stat, call, base })
         }

@@ -108,7 +108,8 @@ impl Jobserver {
     /// outlives the build must not keep make from ending. So a make that is started beside the pools
     /// needs [`configure_make`](Jobserver::configure_make), although its variables are in
     /// the environment; without it, make says that the jobserver is unavailable, and runs one job at a time. The
-    /// functions of that name of the crate `jobserver` pass such descriptors on no longer. The open file descriptions, which other processes share, are left as they are.
+    /// functions of that name of the crate `jobserver` pass such descriptors on no longer. The open file descriptions,
+    /// which other processes share, are left as they are.
     ///
     /// # Errors
     ///

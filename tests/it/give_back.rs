@@ -6,7 +6,7 @@ use std::time::Duration;
 use rayon_jobserver::{Jobserver, ThreadPoolBuilder, session};
 
 use crate::process::in_own_process;
-use crate::support::{Gauge, must_end};
+use crate::support::{Gauge, must_end, virtual_core};
 
 #[test]
 fn pools_and_threads_go_on_upon_the_own_slot() {
@@ -61,7 +61,7 @@ fn a_pool_that_is_busy_meanwhile_goes_on_upon_the_own_slot() {
             let pool = builder.build().expect("eight workers");
             must_end("growth to all tokens, and back to the own slot", move || {
                 let section = || {
-                    let leaf = || thread::sleep(Duration::from_millis(1));
+                    let leaf = || virtual_core(Duration::from_millis(1));
                     pool.scope(|scope| (0..16).for_each(|_| scope.spawn(|_| leaf())));
                 };
                 while pool.stats().admitted < 8 {
