@@ -271,12 +271,10 @@ impl<S> ThreadPoolBuilder<S> {
     /// asks its workers only to make room for each other.
     ///
     /// ```
-    /// # fn main() -> Result<(), rayon_jobserver::BuildError> {
     /// // What a user waits for comes before what others build meanwhile.
     /// let pool = rayon_jobserver::ThreadPoolBuilder::new().fair_share(false).build()?;
     /// # assert_eq!(pool.install(|| 6 * 7), 42);
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), rayon_jobserver::BuildError>(())
     /// ```
     pub fn fair_share(mut self, offers: bool) -> Self {
         self.fair_share = offers;
