@@ -69,7 +69,10 @@ impl Shared {
             while let Some(ledger) = ledger.upgrade() {
                 let outcome = match ledger.errand() {
                     Errand::Nothing => break,
-                    Errand::Take => ledger.source().wait().and_then(|token| ledger.arrived(token)),
+                    Errand::Take => {
+                        let wanted = || matches!(ledger.errand(), Errand::Take);
+                        ledger.source().wait(&wanted).and_then(|token| ledger.arrived(token))
+                    }
                     Errand::Return => ledger.source().wait_for_room().map(|()| ledger.room()),
                 };
                 if let Err(error) = outcome {

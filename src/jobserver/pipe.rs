@@ -136,10 +136,11 @@ impl Pipe {
         }
     }
 
-    /// Blocks until there may be a token, and reads it only if there is no other way to wait.
-    pub(super) fn wait(&self) -> io::Result<Option<u8>> {
+    /// Blocks until there may be a token, or for a while if none is `wanted` any more, and reads one only if there is no
+    /// other way to wait.
+    pub(super) fn wait(&self, wanted: impl Fn() -> bool) -> io::Result<Option<u8>> {
         match &self.input {
-            Input::Sighted(read, queue) => queue.wait(read).map(|()| None),
+            Input::Sighted(read, queue) => queue.wait(read, wanted).map(|()| None),
             Input::Blind(read) => wait_and_read(read).map(Some),
         }
     }
@@ -284,7 +285,7 @@ mod tests {
         let pipe = Pipe { input, write: end, address: Address::Inherited(numbers.0, numbers.1) };
         assert_eq!(pipe.try_take().expect("it is sound"), None);
         (&write).write_all(b"+").expect("there is room");
-        assert_eq!(pipe.wait().expect("it is sound"), None, "it is read afterwards");
+        assert_eq!(pipe.wait(|| true).expect("it is sound"), None, "it is read afterwards");
         assert_eq!(pipe.try_take().expect("it is sound"), token);
         let full = (0..).find_map(|_| pipe.put(b'+').err()).expect("it is full some time");
         assert_eq!(full.kind(), io::ErrorKind::WouldBlock);
@@ -309,7 +310,7 @@ mod tests {
             Pipe::share(input.as_raw_fd(), output.as_raw_fd()).expect("both are open");
         let pipe = Pipe { input, write: end, address: Address::Inherited(-1, -1) };
         assert_eq!(pipe.try_take().expect("it is sound"), None);
-        assert_eq!(pipe.wait().expect("it is sound"), Some(b'+'));
+        assert_eq!(pipe.wait(|| true).expect("it is sound"), Some(b'+'));
         pipe.put(b'+').expect("it is sound, and there is room");
         assert_eq!(pipe.lying().expect("it is sound"), 1);
     }

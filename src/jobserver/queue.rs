@@ -28,7 +28,7 @@ mod exclusive {
     use super::{AsFd, io, uninterrupted};
     use crate::sync::Mutex;
 
-    /// How often whoever waits looks whether a token lies there all the same. The kernel has announced it to one reader
+    /// How often whoever waits looks whether it still wants a token, and whether one lies there all the same. The kernel has announced it to one reader
     /// alone, and to no other after that, should that one be killed or stopped before it reads.
     const AGAIN: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
@@ -51,9 +51,12 @@ mod exclusive {
             Ok(Queue { epoll, closed: Mutex::new(false) })
         }
 
-        /// Blocks until a token may lie in `pipe`, for one thread at a time; for ever if the queue
-        /// is closed meanwhile.
-        pub(crate) fn wait(&self, pipe: impl AsFd + Copy) -> io::Result<()> {
+        /// Blocks until a token may lie in `pipe`, or for a while if none is `wanted` any more; for one thread at a time.
+        pub(crate) fn wait(
+            &self,
+            pipe: impl AsFd + Copy,
+            wanted: impl Fn() -> bool,
+        ) -> io::Result<()> {
             // Entered anew each time, at the end: one that stayed in the queue would be served
             // before all who came later, again and again.
             {
@@ -67,6 +70,7 @@ mod exclusive {
             let mut events = [Event { flags: EventFlags::empty(), data: EventData::new_u64(0) }];
             let outcome = loop {
                 match uninterrupted(|| epoll::wait(&self.epoll, &mut events, Some(&AGAIN))) {
+                    Ok(0) if !wanted() => break Ok(()),
                     Ok(0) => match lies(pipe) {
                         Ok(false) => {}
                         Ok(true) => break Ok(()),
@@ -94,6 +98,8 @@ mod exclusive {
 
     #[cfg(test)]
     mod tests {
+        use std::cell::Cell;
+
         use super::*;
 
         /// As by two processes, of which the one that it is announced to is killed.
@@ -105,7 +111,8 @@ mod exclusive {
             let queues = [(); 2].map(|()| Queue::new().expect("a descriptor is to be had"));
             std::thread::scope(|scope| {
                 let read = &read;
-                let both = queues.each_ref().map(|queue| scope.spawn(move || queue.wait(read)));
+                let both =
+                    queues.each_ref().map(|queue| scope.spawn(move || queue.wait(read, || true)));
                 write.write_all(b"+").expect("there is room");
                 for waited in both.map(|thread| thread.join().expect("nobody panics")) {
                     waited.expect("a pipe can be waited for");
@@ -122,7 +129,17 @@ mod exclusive {
             queue.close(&read);
             drop(entering);
             queue.close(&read);
-            queue.wait(&read).expect_err("it is closed");
+            queue.wait(&read, || true).expect_err("it is closed");
+        }
+
+        /// Else an idle process would wake for it each second, until a token came.
+        #[test]
+        fn nobody_waits_on_for_a_token_that_is_not_wanted_any_more() {
+            let (read, _write) = io::pipe().expect("a pipe");
+            let (queue, asked) = (Queue::new().expect("a descriptor is to be had"), Cell::new(0));
+            let wanted = || asked.replace(asked.get() + 1) == 0;
+            queue.wait(&read, wanted).expect("a pipe can be waited for");
+            assert_eq!(asked.get(), 2);
         }
     }
 }
@@ -143,7 +160,11 @@ mod shared {
         }
 
         /// Blocks until a token may lie in `pipe`.
-        pub(crate) fn wait(&self, pipe: impl AsFd + Copy) -> io::Result<()> {
+        pub(crate) fn wait(
+            &self,
+            pipe: impl AsFd + Copy,
+            _wanted: impl Fn() -> bool,
+        ) -> io::Result<()> {
             let mut ends = [PollFd::new(&pipe, PollFlags::IN)];
             uninterrupted(|| poll(&mut ends, None)).map(drop)
         }

@@ -114,17 +114,18 @@ impl Source {
     }
 
     /// Blocks until there is a token: one that has been read, or `None` if [`try_take`] may find
-    /// one now. Not for a budget of this process alone, where the ledger knows who waits.
+    /// one now, or if after a while none is `wanted` any more. Not for a budget of this process alone, where the ledger
+    /// knows who waits.
     ///
     /// [`try_take`]: Source::try_take
-    pub(super) fn wait(&self) -> io::Result<Option<RawToken>> {
+    pub(super) fn wait(&self, wanted: &dyn Fn() -> bool) -> io::Result<Option<RawToken>> {
         match self {
             Source::Local(local) => match local.shared.get() {
-                Some(shared) => shared.wait(),
+                Some(shared) => shared.wait(wanted),
                 None => Err(io::ErrorKind::Unsupported.into()),
             },
             #[cfg(unix)]
-            Source::Pipe(pipe, _) => Ok(pipe.wait()?.map(RawToken::Byte)),
+            Source::Pipe(pipe, _) => Ok(pipe.wait(wanted)?.map(RawToken::Byte)),
             Source::Client(client) => Ok(Some(RawToken::Acquired(client.acquire()?))),
         }
     }
