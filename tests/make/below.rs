@@ -6,7 +6,7 @@ use std::{env, fs};
 use rayon_jobserver::Jobserver;
 
 use crate::watchdog::output_of;
-use crate::{makes, this_program};
+use crate::{makes, outside_builds, this_program};
 
 /// Which makefile the inner make is for, and which make; set for the program between the two only.
 const INNER: &str = "RAYON_JOBSERVER_TEST_INNER";
@@ -33,10 +33,7 @@ fn it_keeps_the_options_and_variables_of_the_one_above() {
         let says =
             "V = 3\nall:\n\t@echo V is $(V) and $(findstring k,$(firstword -$(MAKEFLAGS)))\n";
         fs::write(&inner, says).expect("the makefile can be written");
-        let mut command = Command::new(&make.program);
-        for inherited in ["CARGO_MAKEFLAGS", "MAKEFLAGS", "MFLAGS", "MAKELEVEL"] {
-            command.env_remove(inherited);
-        }
+        let mut command = outside_builds(&make.program);
         command.env("TEST_PROGRAM", this_program()).env(INNER, &inner).env(MAKE, &make.program);
         command.arg("-f").arg(&outer).args(["-k", "-j3", "V=5"]);
         command.args(make.style.map(|style| format!("--jobserver-style={style}")));

@@ -68,12 +68,18 @@ fn recipe() {
     trace.finish().expect("the trace can be written");
 }
 
-/// The command that runs [`recipe`] again, once it is told about a jobserver.
-fn rerun(program: impl Into<PathBuf>, trace: &Path, workers: usize, leaves: usize) -> Command {
+/// A command that hears of no build around this test.
+fn outside_builds(program: impl Into<PathBuf>) -> Command {
     let mut command = Command::new(program.into());
     for inherited in ["CARGO_MAKEFLAGS", "MAKEFLAGS", "MFLAGS", "MAKELEVEL"] {
         command.env_remove(inherited);
     }
+    command
+}
+
+/// The command that runs [`recipe`] again, once it is told about a jobserver.
+fn rerun(program: impl Into<PathBuf>, trace: &Path, workers: usize, leaves: usize) -> Command {
+    let mut command = outside_builds(program);
     command.env(TRACE, trace).env(LEAVES, leaves.to_string());
     command.env("RAYON_NUM_THREADS", workers.to_string());
     command

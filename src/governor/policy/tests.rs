@@ -131,6 +131,15 @@ impl Story {
         self.tell(|_, _, out| out.take = Take { funds: 1, resuming: true, exploring: false });
     }
 
+    /// A pool whose first call is over, and whose only admitted worker has not been asked yet.
+    fn after_a_call(workers: usize, funds: usize) -> Story {
+        let mut story = Story::new(workers, false, funds);
+        story.enter();
+        story.resumed();
+        story.tell(Policy::leave);
+        story
+    }
+
     /// A pool of four within a call, whose idle workers are asked for a token, worker 3 being one of them.
     fn asked_for_a_token() -> Story {
         let mut story = Story::new(4, false, 4);
@@ -324,10 +333,7 @@ fn a_turn_planned_for_a_worker_that_was_admitted_since_is_forgotten() {
 /// shared one fund handed it round for good.
 #[test]
 fn pools_that_make_way_for_each_other_still_sweep() {
-    let mut story = Story::new(3, false, 1);
-    story.enter();
-    story.resumed();
-    story.tell(Policy::leave);
+    let mut story = Story::after_a_call(3, 1);
     for _ in 0..20 {
         story.until_posted();
         let (verdict, orders) = story.taken(STARVING, 2, false);
@@ -348,10 +354,7 @@ fn pools_that_make_way_for_each_other_still_sweep() {
 /// waited for was never looked for.
 #[test]
 fn a_worker_that_waits_in_a_spawned_job_is_watched_and_the_others_swept() {
-    let mut story = Story::new(2, false, 1);
-    story.enter();
-    story.resumed();
-    story.tell(Policy::leave);
+    let mut story = Story::after_a_call(2, 1);
     let (mut probes, mut turns) = (0, 0);
     while story.now < 1_000 * MILLISECOND {
         probes += story.beat(PLENTY, Ran::No).posts;

@@ -183,10 +183,7 @@ fn a_sweep_of_a_pool_at_rest_is_broken_off_by_a_call_and_made_up_for_after_it() 
 /// a second to come to rest.
 #[test]
 fn nobody_is_added_beside_a_turn_that_waits_for_a_core_after_all_calls() {
-    let mut story = Story::new(4, false, 2);
-    story.enter();
-    story.resumed();
-    story.tell(Policy::leave);
+    let mut story = Story::after_a_call(4, 2);
     while story.policy.sweep.in_turn.is_none() {
         go_on(&mut story);
     }
