@@ -43,8 +43,8 @@ pub(crate) fn settle(governor: &Arc<Governor>, worker: usize) {
 /// first. It keeps other tokens. The thread of
 /// [`use_current_thread`](crate::ThreadPoolBuilder::use_current_thread) does the same, and keeps what its pool gave it
 /// as a worker. In start and exit handlers, within another `blocking`, and in a child made by `fork`, `op` runs and
-/// nothing else happens. (Should a worker run a job while it waits for others within `op`, what funds that job is given up
-/// around a `blocking` in it.)
+/// nothing else happens. (Should a worker run a job while it waits for others within `op`, what funds that job is given
+/// up around a `blocking` in it.)
 ///
 /// `op` should not run jobs, since nothing pays for them at first, nor return with a lock held that other jobs wait
 /// for. If it does return with one, those jobs are seen to block (on Linux, after

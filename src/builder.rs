@@ -256,11 +256,11 @@ impl<S> ThreadPoolBuilder<S> {
     /// Whether the pool offers a token to others now and then although all its workers are busy;
     /// `true` unless set.
     ///
-    /// It does so only while the jobserver is empty and others may want a token, which in a budget of this process alone
-    /// are its other pools and threads: each token is offered once in about 100 ms, so a
-    /// pool with four offers one every 25 ms; while nobody takes them, the pause doubles up to 400 ms. A
-    /// token that is not taken within 2 ms is fetched back. So busy processes come to have equal shares, and
-    /// make can start a recipe beside a pool that is busy for minutes.
+    /// It does so only while the jobserver is empty and others may want a token, which in a budget of this process
+    /// alone are its other pools and threads: each token is offered once in about 100 ms, so a pool with four offers
+    /// one every 25 ms; while nobody takes them, the pause doubles up to 400 ms. A token that is not taken within 2 ms
+    /// is fetched back. So busy processes come to have equal shares, and make can start a recipe beside a pool that is
+    /// busy for minutes.
     ///
     /// A worker can be asked for its token when its own queue is empty: between two sections, or when the
     /// share of a call that it has stolen is done. Within one long parallel iterator or tree of joins that

@@ -1,7 +1,7 @@
 //! rayon's global pool: its counters, and functions that announce calls to its governor at once.
 //!
-//! Where [`build_global`](crate::ThreadPoolBuilder::build_global) has not built that pool they are rayon's own functions,
-//! and rayon builds a pool that follows no jobserver.
+//! Where [`build_global`](crate::ThreadPoolBuilder::build_global) has not built that pool they are rayon's own
+//! functions, and rayon builds a pool that follows no jobserver.
 //!
 //! In a child made by `fork` the pool has no workers, and all of these panic except [`jobserver()`].
 

@@ -2,8 +2,9 @@
 //!
 //! Not `parking_lot`'s, whose threads queue in one table of the process. A child made by `fork` has a copy of it, in
 //! which threads queue that the child does not have, at addresses that its own threads come to use: a pool of its own
-//! hung in 15 of 1,086 such children. With std's locks it hung in one of 16,000, forked on a worker, in rayon's own queue
-//! of injected jobs. There 15 of 900 children of stock rayon hung, too, while their parent's pool was being called.
+//! hung in 15 of 1,086 such children. With std's locks it hung in one of 16,000, forked on a worker, in rayon's own
+//! queue of injected jobs. There 15 of 900 children of stock rayon hung, too, while their parent's pool was being
+//! called.
 
 pub(crate) use std::sync::MutexGuard;
 use std::sync::{Condvar, PoisonError, TryLockError};

@@ -52,8 +52,8 @@ impl State {
     }
 }
 
-/// So many times longer a worker must have stood still to count as blocked where nothing tells whether it sleeps or waits
-/// for a core: some tenths of a second, which hardly any machine leaves a thread without one.
+/// So many times longer a worker must have stood still to count as blocked where nothing tells whether it sleeps or
+/// waits for a core: some tenths of a second, which hardly any machine leaves a thread without one.
 const UNTOLD: Nanos = 32;
 
 impl Seat {
@@ -120,8 +120,8 @@ impl Seat {
     /// Whether the worker is ready but has not run since the probe was posted, for want of a core: an idle one
     /// is woken for a probe and takes it as soon as it runs. Judged from another thread.
     ///
-    /// A worker that has run since then counts as busy, however long it waits for a core again. Otherwise a pool of more
-    /// workers than cores would never count as saturated.
+    /// A worker that has run since then counts as busy, however long it waits for a core again. Otherwise a pool of
+    /// more workers than cores would never count as saturated.
     pub(crate) fn starves(&self) -> bool {
         let ran = || {
             let state = self.state.lock();
@@ -216,8 +216,8 @@ pub(super) mod system {
             let thread = unsafe { libc::pthread_self() };
             // SAFETY: the thread is alive, being this one, and the pointer is valid for writes.
             let refused = unsafe { libc::pthread_getcpuclockid(thread, &raw mut id) };
-            // Not by the number that the thread knows itself by: `/proc` may be of an outer namespace. Where it does not
-            // tell either, there is no such folder.
+            // Not by the number that the thread knows itself by: `/proc` may be of an outer namespace. Where it does
+            // not tell either, there is no such folder.
             let thread = std::fs::read_link("/proc/thread-self");
             let folder = Path::new("/proc").join(thread.unwrap_or_else(|_| "nobody".into()));
             let (stat, call) = (folder.join("stat"), folder.join("syscall"));

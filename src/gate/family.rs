@@ -61,8 +61,8 @@ mod system {
     use super::{Kin, Nanos};
     use crate::gate::activity::system::{read, state};
 
-    /// At most so many processes are looked at, and so many threads for their children. Each takes some 10 µs, for which
-    /// the governor is kept waiting.
+    /// At most so many processes are looked at, and so many threads for their children. Each takes some 10 µs, for
+    /// which the governor is kept waiting.
     const MOST: usize = 32;
     const THREADS: usize = 64;
 

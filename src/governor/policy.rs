@@ -215,8 +215,8 @@ impl Policy {
         }
         self.roster.park_cold(worker, self.epoch);
         if self.is_callable() || self.epoch > UNCALLED {
-            // It has not looked at its queues, where its part of a broadcast may lie already: also of one by a job whose
-            // call is over.
+            // It has not looked at its queues, where its part of a broadcast may lie already: also of one by a job
+            // whose call is over.
             self.epoch += 1;
             self.sweep.announced |= self.engaged > 0;
         }
@@ -264,8 +264,8 @@ impl Policy {
         }
     }
 
-    /// A call in a slack pool may need more workers than are admitted. Calls may come by the thousand a second, so that not
-    /// each of them is worth a probe.
+    /// A call in a slack pool may need more workers than are admitted. Calls may come by the thousand a second, so that
+    /// not each of them is worth a probe.
     pub(super) fn probe_for_call(&mut self, now: Nanos) {
         let (first, longest) = self.knobs.look;
         let pause = match (self.growth.asked(), self.admitted) {

@@ -18,8 +18,8 @@ pub(super) struct Mention {
 
 #[cfg(unix)]
 impl Mention {
-    /// Whether the process was started with this, for all that is known: then what it names was inherited, too. What the
-    /// program has set itself it may have opened itself.
+    /// Whether the process was started with this, for all that is known: then what it names was inherited, too. What
+    /// the program has set itself it may have opened itself.
     pub(super) fn was_inherited(&self) -> bool {
         let all = if cfg!(target_os = "linux") {
             std::fs::read("/proc/self/environ")

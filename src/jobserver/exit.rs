@@ -48,9 +48,9 @@ pub(super) fn give_back_at_exit(ledger: &Arc<Ledger>) {
 /// first: `exec` above all, and `abort`.
 ///
 /// It closes every connection made so far, for good: no token can be taken by way of it again. Jobs that run go on
-/// uncounted, so call it last of all. If the process lives on, a pool's workers give up what they ran on as they come to
-/// the end of their work, until it has the own slot alone. In a child made by `fork` it does nothing: the tokens are the
-/// parent's.
+/// uncounted, so call it last of all. If the process lives on, a pool's workers give up what they ran on as they come
+/// to the end of their work, until it has the own slot alone. In a child made by `fork` it does nothing: the tokens are
+/// the parent's.
 ///
 /// ```
 /// # #[cfg(unix)] {

@@ -65,8 +65,8 @@ pub(super) fn unless_done(done: &AtomicBool, act: impl FnOnce()) {
 
 /// What the whole program has one of, made by whoever asks for it first.
 ///
-/// A plain `OnceLock` would keep a child waiting for ever that was forked while another thread made it. Such a child makes
-/// its own; any other one has a copy of its parent's.
+/// A plain `OnceLock` would keep a child waiting for ever that was forked while another thread made it. Such a child
+/// makes its own; any other one has a copy of its parent's.
 pub(crate) struct OncePerProgram<T>([OnceLock<T>; 8]);
 
 impl<T> OncePerProgram<T> {

@@ -100,8 +100,8 @@ impl Jobserver {
     ///
     /// **Every call makes a new connection, with an own slot of its own**: pools on two of them run a job more than the
     /// build allows. A process should make one and clone it, or use [`inherited`](Jobserver::inherited). A
-    /// connection that is dropped while it waits for a token keeps its thread and descriptors for up to a second on Linux,
-    /// and elsewhere until a token has come and gone back.
+    /// connection that is dropped while it waits for a token keeps its thread and descriptors for up to a second on
+    /// Linux, and elsewhere until a token has come and gone back.
     ///
     /// From now on inherited descriptors are closed in all children, even those that other code starts,
     /// unless [`configure`](Jobserver::configure) passes them on: a child that

@@ -178,8 +178,8 @@ fn open(path: &Path, flags: OFlags) -> io::Result<File> {
     beyond_standard(opened.into()).map(File::from)
 }
 
-/// The same file under a number that is no standard stream's, should the program have closed those: what it prints would be
-/// tokens.
+/// The same file under a number that is no standard stream's, should the program have closed those: what it prints
+/// would be tokens.
 pub(super) fn beyond_standard(opened: OwnedFd) -> io::Result<OwnedFd> {
     if opened.as_raw_fd() >= LEAST {
         return Ok(opened);

@@ -136,8 +136,8 @@ impl Pipe {
         }
     }
 
-    /// Blocks until there may be a token, or for a while if none is `wanted` any more, and reads one only if there is no
-    /// other way to wait.
+    /// Blocks until there may be a token, or for a while if none is `wanted` any more, and reads one only if there is
+    /// no other way to wait.
     pub(super) fn wait(&self, wanted: impl Fn() -> bool) -> io::Result<Option<u8>> {
         match &self.input {
             Input::Sighted(read, queue) => queue.wait(read, wanted).map(|()| None),

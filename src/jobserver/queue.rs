@@ -28,8 +28,9 @@ mod exclusive {
     use super::{AsFd, io, uninterrupted};
     use crate::sync::Mutex;
 
-    /// How often whoever waits looks whether it still wants a token, and whether one lies there all the same. The kernel has announced it to one reader
-    /// alone, and to no other after that, should that one be killed or stopped before it reads.
+    /// How often whoever waits looks whether it still wants a token, and whether one lies there all the same. The
+    /// kernel has announced it to one reader alone, and to no other after that, should that one be killed or stopped
+    /// before it reads.
     const AGAIN: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
     fn lies(pipe: impl AsFd) -> io::Result<bool> {
@@ -51,7 +52,8 @@ mod exclusive {
             Ok(Queue { epoll, closed: Mutex::new(false) })
         }
 
-        /// Blocks until a token may lie in `pipe`, or for a while if none is `wanted` any more; for one thread at a time.
+        /// Blocks until a token may lie in `pipe`, or for a while if none is `wanted` any more; for one thread at a
+        /// time.
         pub(crate) fn wait(
             &self,
             pipe: impl AsFd + Copy,

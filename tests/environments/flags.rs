@@ -60,7 +60,8 @@ fn descriptions_that_others_share_stay_as_they_are() {
     }
 }
 
-/// make 4.3 names the descriptors that it has closed for a recipe without `+`, and these are the first numbers to be had.
+/// make 4.3 names the descriptors that it has closed for a recipe without `+`, and these are the first numbers to be
+/// had.
 #[test]
 fn a_pipe_that_the_program_has_opened_under_the_same_numbers_is_no_jobserver() {
     if !is_again() {

@@ -145,7 +145,8 @@ fn a_child_forked_on_a_worker_is_refused_too() {
     });
 }
 
-/// Once the locks queued their threads in one table of the process, of which the child has a copy: one in a hundred hung.
+/// Once the locks queued their threads in one table of the process, of which the child has a copy: one in a hundred
+/// hung.
 #[test]
 fn children_of_a_process_with_many_workers_may_have_pools_of_their_own() {
     let test = "fork::children_of_a_process_with_many_workers_may_have_pools_of_their_own";

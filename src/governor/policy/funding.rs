@@ -48,8 +48,8 @@ impl Policy {
         self.give_surplus(now, out);
     }
 
-    /// Funds have come: they are first of all for those that came back from blocking, and then for a pool in which nobody
-    /// is admitted. Says whether they are kept for a thread that has yet to come up.
+    /// Funds have come: they are first of all for those that came back from blocking, and then for a pool in which
+    /// nobody is admitted. Says whether they are kept for a thread that has yet to come up.
     fn fund_the_first(&mut self, now: Nanos, out: &mut Orders) -> bool {
         self.fund_returned(now, out);
         if self.funds == 0 || self.admitted > 0 || self.floor() == 0 || self.ended {
@@ -135,8 +135,8 @@ impl Policy {
         self.admitted - before
     }
 
-    /// The same where nobody has been of use for long. Whoever has waited longest looks at its own queues first, where its
-    /// part of a broadcast that nobody announced may lie: no sweep comes before somebody is idle. But every other
+    /// The same where nobody has been of use for long. Whoever has waited longest looks at its own queues first, where
+    /// its part of a broadcast that nobody announced may lie: no sweep comes before somebody is idle. But every other
     /// time those come first that wait for a latch.
     fn try_in_lull(&mut self, now: Nanos, out: &mut Orders) -> usize {
         let before = self.admitted;

@@ -3,9 +3,9 @@
 use super::Nanos;
 use super::slack::PAUSES;
 
-/// The pause between two trials of a lull is so small a part of how long it lasts: a wide phase that ends it begins late
-/// by such a part of the serial one, at most. A pool beside one job that has computed for 2 s wakes 18 times a second
-/// with this, and 47 times with 128; a wide phase begins late by 18 to 23 ms instead of 10.
+/// The pause between two trials of a lull is so small a part of how long it lasts: a wide phase that ends it begins
+/// late by such a part of the serial one, at most. A pool beside one job that has computed for 2 s wakes 18 times a
+/// second with this, and 47 times with 128; a wide phase begins late by 18 to 23 ms instead of 10.
 const RARER: Nanos = 40;
 
 /// The pace at which workers are added.

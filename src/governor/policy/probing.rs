@@ -266,8 +266,8 @@ impl Policy {
 
     /// When a probe will have lain for so long, since then, that every admitted worker counts as busy.
     ///
-    /// Whoever has a turn takes no probe. If nobody calls, that it has found a job shows by how long the turn goes on: one
-    /// that merely waits for a core must not have others added, since each of them calls for another sweep.
+    /// Whoever has a turn takes no probe. If nobody calls, that it has found a job shows by how long the turn goes on:
+    /// one that merely waits for a core must not have others added, since each of them calls for another sweep.
     pub(super) fn matures_at(&self, since: Nanos) -> Nanos {
         let alone = self.admitted == 1 && !self.is_callable();
         let turn = self.turn_until().filter(|_| alone);

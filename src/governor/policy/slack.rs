@@ -141,10 +141,10 @@ impl Policy {
         self.is_called() && self.was_wide(now) && self.release.is_most_patient()
     }
 
-    /// Whether nobody has run for long in a pool of which some wait, for others or in the program, and one keeps watch, on
-    /// what somebody else could run on. That one may go back, too: those that wait go on by themselves or are looked
-    /// after now and then, and so is the pool. A thread that calls and has nobody run anything is another matter, that of
-    /// an `in_place_scope`, say: what nobody runs on pays for it.
+    /// Whether nobody has run for long in a pool of which some wait, for others or in the program, and one keeps watch,
+    /// on what somebody else could run on. That one may go back, too: those that wait go on by themselves or are looked
+    /// after now and then, and so is the pool. A thread that calls and has nobody run anything is another matter, that
+    /// of an `in_place_scope`, say: what nobody runs on pays for it.
     pub(super) fn only_waits(&self, now: Nanos, market: Market) -> bool {
         let some_wait = self.waiting || self.roster.any_nested() || self.absences.any();
         some_wait
@@ -191,8 +191,8 @@ impl Policy {
         }
     }
 
-    /// The pause after which it is looked whether anything has changed: a small part of the time since the last activity,
-    /// and `least` at least.
+    /// The pause after which it is looked whether anything has changed: a small part of the time since the last
+    /// activity, and `least` at least.
     pub(super) fn pause(&self, now: Nanos, least: Nanos) -> Nanos {
         ((now - self.slack_since) / PAUSES).clamp(least, self.knobs.rarest(self.anchored))
     }

@@ -131,9 +131,9 @@ impl Policy {
         2 * self.knobs.sweep * self.roster.len() as Nanos
     }
 
-    /// Somebody has run beside the last sweep, or may have, and no call is under way: what a job has spawned is a job that
-    /// nobody is told of, and a broadcast by it lies in the queues of workers that have had their turns. Only a sweep
-    /// beside which nobody runs finds all of that before the pool comes to rest.
+    /// Somebody has run beside the last sweep, or may have, and no call is under way: what a job has spawned is a job
+    /// that nobody is told of, and a broadcast by it lies in the queues of workers that have had their turns. Only a
+    /// sweep beside which nobody runs finds all of that before the pool comes to rest.
     pub(super) fn sweep_once_more(&mut self, now: Nanos) {
         if self.is_callable() {
             return;

@@ -59,8 +59,8 @@ impl Laws {
         Laws { unserved: self.unserved.map(|[any, _]| [any, called]), ..self }
     }
 
-    /// The same where a pool in which nothing has changed for long looks more rarely for work. The last sweep may be long
-    /// past: what comes just when a lookout takes a probe is then found out about by its beats.
+    /// The same where a pool in which nothing has changed for long looks more rarely for work. The last sweep may be
+    /// long past: what comes just when a lookout takes a probe is then found out about by its beats.
     pub(super) fn lulled(self, knobs: Knobs) -> Self {
         let longest = knobs.rarest(false) + knobs.look.1;
         let unserved = self.unserved.map(|most| most.map(|most| most + longest));

@@ -49,8 +49,8 @@ fn rounds(mut world: World, after: Nanos) -> (u64, usize) {
     ((effort(&world.pools[0]).1 - before) / SPAN, wide)
 }
 
-/// Once each trial and each sweep passed for activity, and a governor woke 3,300 times a second throughout a call of one
-/// long job that computed, and 4,000 times if it blocked (`latency -- busy`).
+/// Once each trial and each sweep passed for activity, and a governor woke 3,300 times a second throughout a call of
+/// one long job that computed, and 4,000 times if it blocked (`latency -- busy`).
 #[test]
 fn the_governor_of_a_pool_in_which_nothing_changes_hardly_wakes() {
     let long = 60 * SECOND;

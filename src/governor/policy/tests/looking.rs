@@ -179,8 +179,8 @@ fn a_sweep_of_a_pool_at_rest_is_broken_off_by_a_call_and_made_up_for_after_it() 
     assert!(turns.len() >= 3, "only {turns:?} had turns");
 }
 
-/// Once one was added each time, found nothing, and called for one more sweep: on a crowded machine a pool took a quarter of
-/// a second to come to rest.
+/// Once one was added each time, found nothing, and called for one more sweep: on a crowded machine a pool took a
+/// quarter of a second to come to rest.
 #[test]
 fn nobody_is_added_beside_a_turn_that_waits_for_a_core_after_all_calls() {
     let mut story = Story::after_a_call(4, 2);
