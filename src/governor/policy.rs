@@ -6,6 +6,7 @@
 mod absence;
 mod berth;
 mod departure;
+mod forgoing;
 mod funding;
 mod glance;
 mod growth;
@@ -35,6 +36,7 @@ use crate::jobserver::Market;
 use absence::{Absences, Inspections};
 pub(crate) use berth::{Berth, Nap, Place, Rest};
 use departure::Departure;
+use forgoing::Forgone;
 use glance::Looks;
 use growth::Growth;
 pub(crate) use interface::{Judged, Orders, Ran, Sighting, Stillness, Take, Tally, Verdict, Wake};
@@ -128,8 +130,7 @@ pub(crate) struct Policy {
     press_at: Nanos,
     /// The pool gave up its last fund although it had a use for it.
     made_way: bool,
-    /// It did so because all that were left waited, and wants none until it presses for one.
-    stands_back: bool,
+    forgone: Forgone,
     /// It has a fund again since, and nothing more has happened.
     came_back: bool,
     /// Whoever took the last probe did so within a wait: what it waits for may be for others to
@@ -185,7 +186,7 @@ impl Policy {
             pressing: false,
             press_at: 0,
             made_way: false,
-            stands_back: false,
+            forgone: Forgone::default(),
             came_back: false,
             waiting: false,
             looked: false,
@@ -247,6 +248,7 @@ impl Policy {
             Phase::Listening { .. } | Phase::Saturated { .. } => 0,
         };
         self.note_call(now, true);
+        self.sweep.called = self.sweep.in_turn.is_some();
         match self.phase {
             Phase::Dormant => {
                 self.pressing = true;
@@ -258,7 +260,6 @@ impl Policy {
             Phase::Slack if self.roster.len() > 0 => {
                 self.resume_some(AT_ONCE, out);
                 self.probe_for_call(now);
-                self.sweep.called = self.sweep.in_turn.is_some();
             }
             Phase::Slack | Phase::Listening { .. } | Phase::Saturated { .. } => {}
         }
@@ -353,7 +354,7 @@ impl Policy {
                 }
                 self.press_at = now + self.knobs.look.1;
             }
-            Phase::Dormant => self.pressing |= now >= self.press_at,
+            Phase::Dormant => self.press(now, market),
             Phase::Listening { since } if self.probe_has_matured(now) => {
                 self.phase = Phase::Saturated { since };
                 self.release.reset();
@@ -442,7 +443,10 @@ impl Policy {
     /// Whether it matters to the next tick what lies in the jobserver: a pool that only keeps
     /// watch neither takes nor gives.
     pub(crate) fn trades(&self) -> bool {
-        self.phase != Phase::Slack || self.engaged > 0 || self.admitted > self.floor()
+        self.phase != Phase::Slack
+            || self.engaged > 0
+            || self.admitted > self.floor()
+            || self.only_waits()
     }
 
     /// When the lookout last ran on our account, as far as is known.
@@ -541,6 +545,7 @@ impl Policy {
         self.slack_since = now;
         self.failed_at = None;
         self.came_back = false;
+        self.forgone.forget();
         if !self.roster.any_stale(self.epoch) {
             self.sweep.since = now;
         }

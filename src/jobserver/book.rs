@@ -148,13 +148,14 @@ impl<T> Book<T> {
         self.open_accounts().map(|(_, account)| account.demand.funds).sum()
     }
 
-    /// Whether another account wants a fund; and whether another one starves that this one, which has `tokens` or not,
-    /// could give something to.
+    /// Whether another account wants a fund that this one could give, which has `tokens` or not; and whether one
+    /// starves for it.
     pub(crate) fn rivals(&self, id: usize, tokens: bool) -> (bool, bool) {
         let others = || self.open_accounts().filter(move |&(other, _)| other != id);
         let demands = || others().map(|(_, account)| account.demand);
+        let demands = || demands().filter(|demand| tokens || !demand.tokens_only);
         let wants = demands().any(|demand| demand.funds > 0);
-        let starves = demands().any(|demand| demand.starving && (tokens || !demand.tokens_only));
+        let starves = demands().any(|demand| demand.starving);
         (wants, starves)
     }
 
@@ -223,7 +224,10 @@ mod tests {
         let mut book = Book::<u8>::new();
         let (a, b) = (book.open(), book.open());
         book.demand(b, Demand { funds: 1, starving: true, tokens_only: true });
-        assert_eq!([true, false].map(|tokens| book.rivals(a, tokens).1), [true, false]);
+        assert_eq!(
+            [true, false].map(|tokens| book.rivals(a, tokens)),
+            [(true, true), (false, false)]
+        );
     }
 
     #[test]

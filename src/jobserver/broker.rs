@@ -1,7 +1,7 @@
 //! The one thread of a connection that waits for tokens.
 
 use std::io;
-use std::sync::{Arc, Condvar, Weak};
+use std::sync::{Arc, Condvar};
 use std::thread;
 
 use super::ledger::Ledger;
@@ -19,23 +19,24 @@ pub(super) enum Errand {
 
 /// Starts and stops the waiting thread.
 ///
-/// A wait is not withdrawn when nobody wants a token any more: the next one that comes goes
-/// straight back.
-#[derive(Debug, Default)]
+/// A wait that nobody wants any more ends within a second on Linux; elsewhere the next token that comes goes straight
+/// back.
+#[derive(Default)]
 pub(super) struct Broker {
     shared: Arc<Shared>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Shared {
     state: Mutex<State>,
     called: Condvar,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct State {
     running: bool,
-    called: bool,
+    /// Where there is something to do. It lives until that is done: a token that found no room would be lost with it.
+    called: Option<Arc<Ledger>>,
     dismissed: bool,
 }
 
@@ -43,16 +44,14 @@ impl Broker {
     /// Makes the thread look at what is wanted. Fails if there is none and none can be started.
     pub(super) fn call(&self, ledger: &Arc<Ledger>) -> io::Result<()> {
         let mut state = self.shared.state.lock();
-        state.called = true;
-        if state.running {
-            self.shared.called.notify_one();
-            return Ok(());
+        if !state.running {
+            let shared = Arc::clone(&self.shared);
+            let thread = thread::Builder::new().name("jobserver-broker".to_owned());
+            thread.spawn(move || shared.run())?;
+            state.running = true;
         }
-        let shared = Arc::clone(&self.shared);
-        let weak = Arc::downgrade(ledger);
-        let thread = thread::Builder::new().name("jobserver-broker".to_owned());
-        thread.spawn(move || shared.run(&weak))?;
-        state.running = true;
+        state.called = Some(Arc::clone(ledger));
+        self.shared.called.notify_one();
         Ok(())
     }
 
@@ -64,9 +63,9 @@ impl Broker {
 }
 
 impl Shared {
-    fn run(&self, ledger: &Weak<Ledger>) {
-        while self.wait_for_call() {
-            while let Some(ledger) = ledger.upgrade() {
+    fn run(&self) {
+        while let Some(ledger) = self.wait_for_call() {
+            loop {
                 let outcome = match ledger.errand() {
                     Errand::Nothing => break,
                     Errand::Take => {
@@ -82,13 +81,12 @@ impl Shared {
         }
     }
 
-    /// Blocks until there is something to look at; `false` means the end.
-    fn wait_for_call(&self) -> bool {
+    /// Blocks until there is something to look at; `None` means the end.
+    fn wait_for_call(&self) -> Option<Arc<Ledger>> {
         let mut state = self.state.lock();
-        while !state.called && !state.dismissed {
+        while state.called.is_none() && !state.dismissed {
             state = wait(&self.called, state);
         }
-        state.called = false;
-        !state.dismissed
+        state.called.take()
     }
 }

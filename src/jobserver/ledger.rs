@@ -438,6 +438,9 @@ impl Drop for Ledger {
     fn drop(&mut self) {
         if self.home.is_here() {
             self.broker.dismiss();
+        } else {
+            // As what is given back: what lies in the inboxes is the parent's.
+            std::mem::forget(std::mem::replace(&mut self.state.get_mut().book, Book::new()));
         }
     }
 }

@@ -23,14 +23,14 @@ mod exclusive {
 
     use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    use rustix::io::Errno;
 
     use super::super::exit::PIPE_PATIENCE;
     use super::{AsFd, io, uninterrupted};
     use crate::sync::Mutex;
 
-    /// How often whoever waits looks whether it still wants a token, and whether one lies there all the same. The
-    /// kernel has announced it to one reader alone, and to no other after that, should that one be killed or stopped
-    /// before it reads.
+    /// How long whoever waits does so at most before it looks whether it still wants a token, and whether one lies there
+    /// unannounced: the kernel tells one reader of each, who may be killed or stopped before it reads.
     const AGAIN: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
     fn lies(pipe: impl AsFd) -> io::Result<bool> {
@@ -71,7 +71,12 @@ mod exclusive {
             }
             let mut events = [Event { flags: EventFlags::empty(), data: EventData::new_u64(0) }];
             let outcome = loop {
-                match uninterrupted(|| epoll::wait(&self.epoll, &mut events, Some(&AGAIN))) {
+                let told = match epoll::wait(&self.epoll, &mut events, Some(&AGAIN)) {
+                    // Signals that keep coming would put off the next look for ever.
+                    Err(Errno::INTR) => Ok(0),
+                    told => told.map_err(io::Error::from),
+                };
+                match told {
                     Ok(0) if !wanted() => break Ok(()),
                     Ok(0) => match lies(pipe) {
                         Ok(false) => {}
@@ -142,6 +147,36 @@ mod exclusive {
             let wanted = || asked.replace(asked.get() + 1) == 0;
             queue.wait(&read, wanted).expect("a pipe can be waited for");
             assert_eq!(asked.get(), 2);
+        }
+
+        /// Once each signal began the pause anew.
+        #[test]
+        fn signals_do_not_keep_anybody_waiting_for_a_token_that_is_not_wanted() {
+            extern "C" fn nothing(_: libc::c_int) {}
+            let handler = nothing as extern "C" fn(libc::c_int);
+            // SAFETY: the handler does nothing, and no other test here uses this signal.
+            unsafe { libc::signal(libc::SIGURG, handler as libc::sighandler_t) };
+            let (read, _write) = io::pipe().expect("a pipe");
+            let queue = Queue::new().expect("a descriptor is to be had");
+            let (send, receive) = std::sync::mpsc::channel();
+            std::thread::scope(|scope| {
+                let waits = scope.spawn(|| {
+                    // SAFETY: always sound; names the calling thread.
+                    send.send(unsafe { libc::pthread_self() }).expect("somebody listens");
+                    queue.wait(&read, || false)
+                });
+                let thread = receive.recv().expect("it is up");
+                for _ in 0..3_000 {
+                    if waits.is_finished() {
+                        break;
+                    }
+                    // SAFETY: the thread has not been joined yet.
+                    unsafe { libc::pthread_kill(thread, libc::SIGURG) };
+                    std::thread::sleep(std::time::Duration::from_millis(10));
+                }
+                assert!(waits.is_finished());
+                waits.join().expect("nobody panics").expect("a pipe can be waited for");
+            });
         }
     }
 }

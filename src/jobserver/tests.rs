@@ -15,7 +15,7 @@ use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 use super::pipe::Pipe;
-use super::{Demand, Holder, Jobserver, Source};
+use super::{Demand, Holder, Jobserver, Ledger, Source};
 use crate::ThreadPoolBuilder;
 
 struct Fifo {
@@ -266,4 +266,54 @@ fn numbers_that_were_closed_in_this_process_are_not_passed_on() {
     assert!(error.to_string().contains("have been closed in this process"), "{error}");
     drop(ours);
     configured(&connection).expect_err("whoever has the number now");
+}
+
+/// Once it was lost with whoever was to wait for room.
+#[test]
+fn a_token_that_finds_no_room_outlives_its_connection() {
+    for _ in 0..20 {
+        let fifo = Fifo::new(b"a");
+        let jobserver = fifo.connect();
+        let token = jobserver.acquire();
+        let room = rustix::pipe::fcntl_getpipe_size(&fifo.end).expect("it is a pipe");
+        (&fifo.end).write_all(&vec![b'-'; room]).expect("there is room");
+        drop(jobserver);
+        drop(token);
+        assert_eq!(fifo.read(room), vec![b'-'; room]);
+        assert_eq!(fifo.wait(), b'a');
+    }
+}
+
+/// Once the child wrote it back, too: one token had become two.
+#[test]
+fn a_forked_child_gives_nothing_back_that_was_granted_to_its_parent() {
+    let client = jobserver::Client::new(1).expect("a pipe");
+    let ledger = Ledger::new(Source::Client(client.clone()));
+    let counted = Arc::new(Counted::default());
+    let holder: Arc<dyn Holder> = Arc::clone(&counted) as _;
+    let account = ledger.open(&holder);
+    let wants = Demand { funds: 1, tokens_only: true, ..Demand::default() };
+    if !ledger.demand(account, wants) {
+        eventually(|| counted.0.load(Ordering::SeqCst) > 0);
+    }
+    // Else the thread that waited for it counts as one that still uses the ledger.
+    eventually(|| Arc::strong_count(&ledger) == 1);
+    // SAFETY: the child frees what it has a copy of, which glibc lets it, and ends.
+    match unsafe { libc::fork() } {
+        -1 => panic!("no child to be had"),
+        0 => {
+            drop(ledger);
+            // SAFETY: always sound.
+            unsafe { libc::_exit(0) };
+        }
+        child => {
+            let mut status = 0;
+            // SAFETY: the child is ours, and `status` is there to be written.
+            assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+            assert_eq!(status, 0);
+        }
+    }
+    assert_eq!(client.available().expect("a pipe"), 0, "it is in the inbox");
+    drop(ledger.collect(account));
+    assert_eq!(client.available().expect("a pipe"), 1);
 }

@@ -1,17 +1,19 @@
-//! A system that has nothing left to give.
+//! A system that has nothing left to give, or keeps something to itself.
 
 use std::error::Error;
 use std::fs;
+use std::hint::spin_loop;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use rayon_jobserver::{BuildError, Jobserver, ThreadPoolBuilder, global};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::process::in_own_process;
-use crate::support::must_end;
+use crate::support::{Gauge, must_end};
 
 /// The stack of each thread, in bytes: so large that threads can be refused and all else be had.
 const STACK: u64 = 1 << 30;
@@ -95,5 +97,55 @@ fn where_there_is_no_thread_for_the_governor_no_pool_is_built() {
             assert_eq!(rayon::broadcast(|context| context.index()), [0, 1]);
             assert_eq!(workers.load(Ordering::SeqCst), 0);
         });
+    });
+}
+
+/// Has the system refuse to tell what other threads have run, to the threads that this one starts.
+fn refuse_clocks() {
+    /// Where the kernel has put the number of the call, and the lower half of its first argument.
+    const CALL: u32 = 0;
+    const CLOCK: u32 = if cfg!(target_endian = "little") { 16 } else { 20 };
+    /// Those of threads and processes have negative numbers.
+    const FIRST_DYNAMIC: u32 = 1 << 31;
+    let step =
+        |code: u32, k: u32, (jt, jf): (u8, u8)| libc::sock_filter { code: code as u16, jt, jf, k };
+    let load = |from| step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, from, (0, 0));
+    let jump = |how, k, to| step(libc::BPF_JMP | how | libc::BPF_K, k, to);
+    let end = |how| step(libc::BPF_RET | libc::BPF_K, how, (0, 0));
+    let mut filter = [
+        load(CALL),
+        jump(libc::BPF_JEQ, libc::SYS_clock_gettime as u32, (0, 3)),
+        load(CLOCK),
+        jump(libc::BPF_JGE, FIRST_DYNAMIC, (0, 1)),
+        end(libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
+        end(libc::SECCOMP_RET_ALLOW),
+    ];
+    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
+    // SAFETY: it takes numbers alone.
+    let kept = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
+    assert_eq!(kept, 0);
+    // SAFETY: the pointer is to a program that lives until the call has ended.
+    let sealed =
+        unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) };
+    assert_eq!(sealed, 0, "{}", io::Error::last_os_error());
+}
+
+/// Once all of them counted as threads that have ended, and others ran for them.
+#[test]
+fn busy_workers_keep_to_the_budget_where_their_clocks_cannot_be_read() {
+    let test = "scarce::busy_workers_keep_to_the_budget_where_their_clocks_cannot_be_read";
+    in_own_process(test, &[], || {
+        refuse_clocks();
+        let pool = ThreadPoolBuilder::new().num_threads(4).jobserver(Jobserver::new(0));
+        let pool = pool.build().expect("threads can be had");
+        let gauge = Gauge::default();
+        let compute = || {
+            let begin = Instant::now();
+            while begin.elapsed() < Duration::from_millis(100) {
+                spin_loop();
+            }
+        };
+        pool.scope(|scope| (0..4).for_each(|_| scope.spawn(|_| gauge.leaf(compute))));
+        assert_eq!((gauge.most(), gauge.total()), (1, 4), "{:?}", pool.stats());
     });
 }

@@ -153,10 +153,15 @@ fn run(seed: u64) {
     let gauge = &stage.gauge;
     eventually("all jobs run", || gauge.total() == leaves.load(Ordering::Relaxed));
     if !stage.detects {
-        assert!(gauge.most() <= tokens + 1, "seed {seed}: {} at once on {tokens}", gauge.most());
+        // Whoever comes back from `blocking` goes on without a fund if none comes for a tenth of a second, which it may not
+        // on a crowded machine.
+        let overcommits: u64 = stage.pools.iter().map(|pool| pool.stats().overcommits).sum();
+        let most = gauge.most();
+        assert!(
+            most as u64 <= tokens as u64 + 1 + overcommits,
+            "seed {seed}: {most} at once on {tokens}, {overcommits} overcommits"
+        );
     }
-    let overcommits: u64 = stage.pools.iter().map(|pool| pool.stats().overcommits).sum();
-    assert!(stage.detects || overcommits == 0, "seed {seed}: {overcommits} overcommits");
     if random.below(2) == 0 {
         drop(stage);
     }

@@ -99,6 +99,11 @@ impl Absences {
         self.lent > 0
     }
 
+    /// Whether somebody may run without a fund.
+    pub(super) fn any_astray(&self) -> bool {
+        !self.astray.is_empty()
+    }
+
     pub(super) fn queued(&self) -> usize {
         self.queue.len()
     }

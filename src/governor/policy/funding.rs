@@ -161,7 +161,7 @@ impl Policy {
     pub(crate) fn demand(&self) -> Demand {
         let (funds, starving) = match () {
             () if self.ended => (0, false),
-            () if self.starves() && (self.pressing || !self.stands_back) => {
+            () if self.starves() && (self.pressing || !self.forgone.is_out()) => {
                 (self.absences.queued().max(1), self.pressing)
             }
             () => (self.growth.asked() + self.claims(), false),

@@ -94,9 +94,11 @@ impl Policy {
         let idle = judged == Judged::Quiet
             || (judged == Judged::Unknown && !worked && self.release.is_wanted());
         let spare = self.admitted > self.floor();
-        let stands_back = judged != Judged::Active && !worked && self.only_waits(now, market);
-        if market.rival_starving || (spare && asked && idle && !early) || stands_back {
-            self.stands_back = stands_back && !market.rival_starving;
+        let forgoes = judged != Judged::Active && !worked && self.forgoes(now, market);
+        if market.rival_starving || (spare && asked && idle && !early) || forgoes {
+            if forgoes && !market.rival_starving {
+                self.forgone.goes();
+            }
             self.give_up(now, worker, nested, out);
             return Verdict::Park;
         }

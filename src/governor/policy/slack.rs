@@ -141,19 +141,6 @@ impl Policy {
         self.is_called() && self.was_wide(now) && self.release.is_most_patient()
     }
 
-    /// Whether nobody has run for long in a pool of which some wait, for others or in the program, and one keeps watch,
-    /// on what somebody else could run on. That one may go back, too: those that wait go on by themselves or are looked
-    /// after now and then, and so is the pool. A thread that calls and has nobody run anything is another matter, that
-    /// of an `in_place_scope`, say: what nobody runs on pays for it.
-    pub(super) fn only_waits(&self, now: Nanos, market: Market) -> bool {
-        let some_wait = self.waiting || self.roster.any_nested() || self.absences.any();
-        some_wait
-            && self.keeps_watch()
-            && !self.anchored
-            && now >= self.slack_since + self.knobs.hold
-            && market.wants_the_last()
-    }
-
     /// Whether idle tokens have been kept for so long that something else keeps the pool from looking at them.
     pub(super) fn overkeeps(&self, now: Nanos) -> bool {
         now >= self.used_at() + 2 * self.knobs.hold && !self.was_wide(now)
@@ -241,7 +228,7 @@ impl Policy {
                 self.heart.at = now + self.heart.beat;
                 let before = self.heart.quiet;
                 self.heart.quiet += (self.heart.beat / longest).max(1) as u32;
-                if self.waiting || self.doubtful || self.only_waits(now, market) {
+                if self.waiting || self.doubtful || self.forgoes(now, market) {
                     // The wait may be over, and the worker asleep at top level since.
                     self.post(now, 1, out);
                 } else if self.heart.quiet / self.knobs.rotation > before / self.knobs.rotation

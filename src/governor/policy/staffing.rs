@@ -24,7 +24,7 @@ impl Policy {
             }
             self.looks.pause = self.knobs.look.0;
             self.pressing = false;
-            self.stands_back = false;
+            self.forgone.is_back();
         }
     }
 
@@ -87,7 +87,9 @@ impl Policy {
             self.made_way = self.floor() > 0;
             // A pool that made way for a starving one looks after itself again before long.
             let next_look = self.roster.next_look().unwrap_or(Nanos::MAX);
-            self.press_at = (now + self.heart.beat).min(next_look).max(now + self.knobs.recheck.0);
+            let least =
+                if self.forgone.is_out() { self.knobs.canary } else { self.knobs.recheck.0 };
+            self.press_at = (now + self.heart.beat).min(next_look).max(now + least);
             self.heart.beat = (self.heart.beat * 2).min(self.pause(now, self.knobs.beat.1));
             self.call_lent(now, out);
             self.end_if_over(out);

@@ -175,8 +175,8 @@ impl World {
 
     pub(super) fn market(&self, pool: usize) -> Market {
         let pool = &self.pools[pool];
-        let (rival, rival_starving) = self.processes[pool.process].book.rivals(pool.account, true);
         let token = pool.purse.iter().any(|fund| matches!(fund, Fund::Token(_)));
+        let (rival, rival_starving) = self.processes[pool.process].book.rivals(pool.account, token);
         Market { lying: self.jobserver.lying.len(), rival, rival_starving, token }
     }
 

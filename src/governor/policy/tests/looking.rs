@@ -356,3 +356,20 @@ fn one_that_is_seen_to_block_in_its_turn_keeps_none_from_the_others() {
     assert_eq!((orders.wake.len(), story.policy.tally().lendings), (1, 1));
     assert_eq!(story.policy.sweep.in_turn, None);
 }
+
+#[test]
+fn a_call_breaks_off_the_last_sweep_although_a_probe_lies_there() {
+    let mut story = Story::after_a_call(8, 1);
+    while story.policy.sweep.in_turn.is_none() {
+        let worker = story.policy.lookout().expect("one keeps watch");
+        story.rests(PLENTY, worker, false);
+    }
+    // Whoever has the turn waits for a core.
+    while story.policy.probes == 0 {
+        story.beat(PLENTY, Ran::No);
+    }
+    story.enter();
+    let worker = story.policy.sweep.in_turn.expect("it has not had it yet");
+    let _ = story.turned(worker);
+    assert_eq!(story.policy.sweep.in_turn, None, "the call would wait for all the others");
+}

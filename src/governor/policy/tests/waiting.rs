@@ -111,3 +111,71 @@ fn a_fund_that_nobody_else_could_run_on_is_kept_and_so_is_that_of_a_call_in_whic
         assert_eq!(story.policy.admitted(), 1);
     }
 }
+
+/// Once it was given up and taken again each time that a nested worker was due to look, 240 times a second.
+#[test]
+fn a_token_that_nobody_else_takes_is_given_up_ever_more_rarely() {
+    let market = |lying| Market { lying, token: true, ..DRY };
+    let mut story = Story::new(1, false, 1);
+    story.spread();
+    let (begin, mut given) = (story.now, 0);
+    while story.now < begin + 10_000 * MILLISECOND {
+        if story.policy.admitted() > 0 {
+            story.rests(market(0), 0, true);
+            given += usize::from(story.policy.admitted() == 0);
+            continue;
+        }
+        story.beat(market(1), Ran::No);
+        if story.policy.demand().starving {
+            story.funds = 0;
+            story.tell(|policy, now, out| policy.granted(now, 1, out));
+            story.resumed();
+        }
+    }
+    let (hold, rarest) = (story.policy.knobs.hold, story.policy.knobs.rarest(false));
+    let doubled = (rarest / hold).ilog2() as usize + 2;
+    assert!(
+        (doubled..=doubled + (10_000 * MILLISECOND / rarest) as usize).contains(&given),
+        "{given}"
+    );
+}
+
+/// Once the pool asked its lookout at each beat for a fund that nobody wanted, for it did not look whether tokens lie
+/// there before it asked.
+#[test]
+fn a_pool_whose_token_nobody_wants_does_not_ask_for_it() {
+    let mut story = blocked();
+    story.tell(Policy::leave);
+    let mut probes = 0;
+    while story.now < 10_000 * MILLISECOND {
+        // As the purse tells of it.
+        let lying = if story.policy.trades() { 9 } else { 0 };
+        let market = Market { lying, token: true, ..DRY };
+        if story.policy.probes > 0 {
+            story.rests(Market { lying: 9, ..market }, 0, false);
+        } else {
+            probes += story.beat(market, Ran::No).posts;
+        }
+    }
+    assert_eq!(probes, 0);
+}
+
+/// Once another pool grew by that, and the worker computed beyond the budget for as long as it liked.
+#[test]
+fn what_funds_a_worker_that_blocks_without_a_word_is_kept_for_it() {
+    for market in ELSEWHERE {
+        let mut story = Story::with(2, 1, Knobs::default());
+        story.spread();
+        blocking::until_lent(&mut story);
+        story.resumed();
+        let begin = story.now;
+        while story.now < begin + 1_000 * MILLISECOND {
+            if story.policy.inspects(story.now) {
+                story.tell(|policy, now, out| policy.inspect(now, |_| Stillness::Sleeps, out));
+            }
+            let idle = story.policy.lookout().expect("one keeps watch");
+            story.rests(market, idle, false);
+        }
+        assert_eq!((story.policy.admitted(), story.policy.tally().lendings), (1, 1));
+    }
+}
