@@ -15,9 +15,8 @@ use crate::adopted::Adopted;
 use crate::gate::depth::{self, Attendant, Errand};
 use crate::governor::policy::{Knobs, Nanos, Pace};
 use crate::governor::{Driver, Governor, Post, StartHook};
-use crate::jobserver::give_back;
+use crate::jobserver::give_back_at_last;
 use crate::pool::ThreadPool;
-use crate::session::Loan;
 use crate::{BuildError, Jobserver, global};
 
 type NameHandler = Box<dyn FnMut(usize) -> String>;
@@ -144,49 +143,6 @@ impl ThreadPoolBuilder {
     #[cfg(tuning)]
     pub fn knobs() -> Vec<&'static str> {
         Knobs::default().named().into_iter().map(|(name, _)| name).collect()
-    }
-
-    /// Builds a pool whose threads may borrow, for the duration of `with_pool`.
-    ///
-    /// `wrapper` is called on each thread and must call [`ThreadBuilder::run`].
-    ///
-    /// # Errors
-    ///
-    /// As [`build`](ThreadPoolBuilder::build).
-    ///
-    /// ```
-    /// use rayon_jobserver::ThreadPoolBuilder;
-    ///
-    /// let greeting = String::from("hello");
-    /// let length = ThreadPoolBuilder::new()
-    ///     .build_scoped(|thread| thread.run(), |pool| pool.install(|| greeting.len()))?;
-    /// assert_eq!(length, 5);
-    /// # Ok::<(), rayon_jobserver::BuildError>(())
-    /// ```
-    pub fn build_scoped<W, F, R>(self, wrapper: W, with_pool: F) -> Result<R, BuildError>
-    where
-        W: Fn(ThreadBuilder) + Sync,
-        F: FnOnce(&ThreadPool) -> R,
-    {
-        // Dropped after the scope's end, at which this thread waits for those of the pool.
-        let mut loan = Loan::none();
-        thread::scope(|scope| {
-            let wrapper = &wrapper;
-            let builder = self.spawn_handler(move |worker| {
-                let mut builder = thread::Builder::new();
-                if let Some(name) = worker.name() {
-                    builder = builder.name(name.to_owned());
-                }
-                if let Some(size) = worker.stack_size() {
-                    builder = builder.stack_size(size);
-                }
-                builder.spawn_scoped(scope, move || wrapper(worker)).map(drop)
-            });
-            builder.build().map(|pool| {
-                let _waits_next = loan.upcoming(pool.jobserver().ledger());
-                with_pool(&pool)
-            })
-        })
     }
 }
 
@@ -523,7 +479,7 @@ fn last_rites(handler: Option<PanicHandler>) -> impl Fn(Box<dyn Any + Send>) + S
             None => Err(panic),
         };
         if let Err(fatal) = outcome {
-            give_back();
+            give_back_at_last();
             panic::resume_unwind(fatal);
         }
     }
@@ -536,7 +492,7 @@ fn guarded(handler: StartHook, on_panic: Option<PanicHandler>) -> StartHook {
         let Err(panic) = panic::catch_unwind(AssertUnwindSafe(|| handler(index))) else { return };
         let Some(on_panic) = &on_panic else { panic::resume_unwind(panic) };
         if panic::catch_unwind(AssertUnwindSafe(|| on_panic(panic))).is_err() {
-            give_back();
+            give_back_at_last();
             // As in rayon. Passed on, it would only go to the same handler once more, and the
             // worker past our gate.
             process::abort();

@@ -196,6 +196,7 @@ mod jobserver;
 mod monitor;
 mod observe;
 mod pool;
+mod scoped;
 pub mod session;
 #[cfg(all(unix, feature = "signals"))]
 mod signals;

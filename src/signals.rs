@@ -10,8 +10,8 @@ use libc::{SIGHUP, SIGINT, SIGTERM, c_int};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level;
 
-use crate::give_back;
 use crate::jobserver::Home;
+use crate::jobserver::give_back_at_last;
 use crate::sync::Mutex;
 
 /// The signals that people and build tools end a process with, as far as they can be caught.
@@ -105,7 +105,7 @@ impl Handled {
                 ours == signal && handler_of(signal).is_ok_and(|current| current != handler)
             };
             if !self.ours.iter().any(claimed_since) {
-                give_back();
+                give_back_at_last();
                 // Does not come back for these signals.
                 let _ = low_level::emulate_default_handler(signal);
             }

@@ -5,6 +5,7 @@
 //! wake it costs ten times as much, and takes a core from the jobs.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crossbeam_utils::sync::{Parker, Unparker};
@@ -14,11 +15,14 @@ use super::policy::Nanos;
 /// Where the thread sleeps.
 pub(super) struct Bed {
     parker: Parker,
+    timer: Option<Arc<system::Timer>>,
 }
 
 /// Wakes the thread.
 pub(super) struct Alarm {
-    timer: Option<system::Timer>,
+    /// Gone with the thread: the governor may stay for ever, in a handler that rayon never frees, for a pool whose
+    /// builder's thread is one of its workers.
+    timer: Option<Weak<system::Timer>>,
     unparker: Unparker,
     /// It is to wake at once. Subtle: setting a timer forgets that it has gone off.
     rung: AtomicBool,
@@ -27,8 +31,9 @@ pub(super) struct Alarm {
 pub(super) fn new() -> (Bed, Alarm) {
     let parker = Parker::new();
     let unparker = parker.unparker().clone();
-    let alarm = Alarm { timer: system::Timer::new(), unparker, rung: AtomicBool::new(false) };
-    (Bed { parker }, alarm)
+    let timer = system::Timer::new().map(Arc::new);
+    let told = timer.as_ref().map(Arc::downgrade);
+    (Bed { parker, timer }, Alarm { timer: told, unparker, rung: AtomicBool::new(false) })
 }
 
 impl Alarm {
@@ -40,7 +45,7 @@ impl Alarm {
 
     fn wake(&self) {
         match &self.timer {
-            Some(timer) => timer.set(Some(0)),
+            Some(timer) => set(timer, Some(0)),
             None => self.unparker.unpark(),
         }
     }
@@ -48,9 +53,9 @@ impl Alarm {
     /// Sets the alarm to go off in so many nanoseconds, or never.
     pub(super) fn set(&self, after: Option<Nanos>) {
         if let Some(timer) = &self.timer {
-            timer.set(after);
+            set(timer, after);
             if self.rung.load(Ordering::SeqCst) {
-                timer.set(Some(0));
+                set(timer, Some(0));
             }
         }
     }
@@ -62,7 +67,7 @@ impl Alarm {
 
     /// Sleeps until the alarm goes off; `after` is what it was last set to.
     pub(super) fn sleep(&self, bed: &Bed, after: Option<Nanos>) {
-        match (&self.timer, after) {
+        match (&bed.timer, after) {
             (Some(timer), _) => {
                 if !timer.wait() {
                     // The program has closed our descriptor.
@@ -75,6 +80,11 @@ impl Alarm {
         // What was told before it rang is seen from here on.
         self.rung.swap(false, Ordering::SeqCst);
     }
+}
+
+/// Sets it, unless nobody sleeps there any more.
+fn set(timer: &Weak<system::Timer>, after: Option<Nanos>) {
+    timer.upgrade().into_iter().for_each(|timer| timer.set(after));
 }
 
 #[cfg(target_os = "linux")]

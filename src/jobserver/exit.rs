@@ -15,7 +15,7 @@ type Ledgers = Mutex<Vec<(u32, Weak<Ledger>)>>;
 /// lock may have been held by a thread that the child does not have.
 static LEDGERS: [Ledgers; 8] = [const { Mutex::new(Vec::new()) }; 8];
 
-/// The process that has returned from `main`, or called `exit`.
+/// The process that has returned from `main`, called `exit`, or is about to die otherwise.
 static ENDING: AtomicU32 = AtomicU32::new(0);
 
 /// How long the end of the process waits for other threads that are connecting or giving back. Longer than
@@ -26,19 +26,19 @@ const LEDGER_PATIENCE: Duration = Duration::from_secs(1);
 /// room for all its tokens, so only stray bytes of somebody else's can fill it.
 pub(super) const PIPE_PATIENCE: Duration = Duration::from_millis(100);
 
-/// Makes a ledger give its tokens back when `main` returns or `exit` is called.
+/// Makes a new ledger give its tokens back when `main` returns or `exit` is called.
 pub(super) fn give_back_at_exit(ledger: &Arc<Ledger>) {
     static REGISTERED: AtomicBool = AtomicBool::new(false);
+    unless_done(&REGISTERED, register);
     // Not without end: the ninth generation of forked processes shares a list with the first.
     if let Some(mut ledgers) = Home::here().pick(&LEDGERS).lock_within(LEDGER_PATIENCE) {
         ledgers.retain(|(_, ledger)| ledger.strong_count() > 0);
         ledgers.push((std::process::id(), Arc::downgrade(ledger)));
     }
     if ENDING.load(Ordering::SeqCst) == std::process::id() {
-        // By another handler, or a thread that goes on meanwhile. Nobody gives anything back after this.
-        ledger.close_at_exit(LEDGER_PATIENCE);
+        // Whoever gives everything back may have gone through the list before this was in it.
+        ledger.close_unused();
     }
-    unless_done(&REGISTERED, register);
 }
 
 /// Gives back all tokens that this process holds, and takes none any more.
@@ -80,13 +80,21 @@ pub fn give_back() {
     }
 }
 
+/// The same, and no connection that is made from now on takes any either: the process is about to end.
+pub(crate) fn give_back_at_last() {
+    ENDING.store(std::process::id(), Ordering::SeqCst);
+    give_back();
+}
+
 #[cfg(unix)]
 fn register() {
     // SAFETY: the function is `extern "C"`, unwinds nowhere, and lives as long as the program:
     // this crate is no plug-in that could be unloaded before the process ends.
-    let refused = unsafe { libc::atexit(at_exit) };
-    // If the table is full (it has 32 entries or more), nothing is given back at exit, and that is all.
-    debug_assert_eq!(refused, 0);
+    let refused = unsafe { libc::atexit(at_exit) } != 0;
+    if refused {
+        // All handlers have been called; or there is no memory for one more.
+        ENDING.store(std::process::id(), Ordering::SeqCst);
+    }
 }
 
 /// Elsewhere the kernel's semaphores are what remains, and nothing is given back at exit.
@@ -95,6 +103,5 @@ fn register() {}
 
 #[cfg(unix)]
 extern "C" fn at_exit() {
-    ENDING.store(std::process::id(), Ordering::SeqCst);
-    give_back();
+    give_back_at_last();
 }

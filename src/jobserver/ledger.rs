@@ -323,9 +323,10 @@ impl Ledger {
             return;
         }
         let Some(mut state) = self.state.lock_within(patience) else { return };
-        state.closed = true;
-        // First, or a token that is given back may be announced to our own broker.
-        let announced = self.source.leave();
+        // First, or a token that is given back may be announced to our own broker. Once: whoever comes later may be
+        // another thread than that which ends the process, and have read a token just as it is gone.
+        let closed = std::mem::replace(&mut state.closed, true);
+        let announced = if closed { None } else { self.source.leave() };
         for byte in announced.into_iter().chain(state.out.drain_bytes()) {
             // Nobody is left who could be told of a failure.
             let outcome = self.source.put_at_last(byte).or_else(|_| self.source.put_at_last(byte));
@@ -335,6 +336,11 @@ impl Ledger {
             }
         }
         state.nudge_all();
+    }
+
+    /// Nothing is ever taken by way of a connection that nobody has used yet.
+    pub(super) fn close_unused(&self) {
+        self.state.lock().closed = true;
     }
 
     /// What the broker is to do.

@@ -35,6 +35,7 @@ use environment::{Meaning, Mention};
 use error::Cause;
 pub use error::JobserverError;
 pub use exit::give_back;
+pub(crate) use exit::give_back_at_last;
 pub(crate) use home::{Home, OncePerProgram};
 pub(crate) use ledger::{Fund, Holder, Ledger};
 use source::Source;

@@ -455,3 +455,33 @@ fn nothing_is_overcommitted_where_nobody_blocks() {
         at_rest(pool.jobserver(), 1);
     });
 }
+
+/// Once it waited on the own slot for threads that needed it.
+#[test]
+fn a_job_can_build_a_scoped_pool_on_what_it_runs_on() {
+    must_end("the scoped pool", || {
+        let jobserver = Jobserver::new(0);
+        let builder = || {
+            ThreadPoolBuilder::new()
+                .num_threads(2)
+                .jobserver(jobserver.clone())
+                .detect_blocking(None)
+        };
+        let outer = builder().build().expect("a pool of a sane size can be built");
+        let gauge = Gauge::default();
+        let leaf = || gauge.leaf(|| virtual_core(Duration::from_micros(100)));
+        let within = || {
+            let built = builder().build_scoped(
+                |thread| thread.run(),
+                |inner| {
+                    inner.join(leaf, leaf);
+                },
+            );
+            built.expect("a pool of a sane size can be built");
+        };
+        outer.join(within, within);
+        assert_eq!((gauge.most(), gauge.total()), (1, 4));
+        drop(outer);
+        at_rest(&jobserver, 0);
+    });
+}
