@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::os::unix::process::CommandExt;
 use std::panic::{self, AssertUnwindSafe};
 use std::process::{self, Command, ExitCode};
-use std::sync::{Once, mpsc};
+use std::sync::{Arc, Barrier, Once, mpsc};
 use std::time::Duration;
 use std::{env, thread};
 
@@ -46,12 +46,16 @@ pub(crate) enum Ending {
     SignalledUnattended,
     /// Takes a token in an exit handler that is called after this crate's.
     TakesAtExit,
+    /// Threads connect meanwhile.
+    ConnectsMeanwhile,
+    /// A thread gives everything back meanwhile.
+    GivesBackMeanwhile,
     /// A short program that computes, and ends when it has done so.
     Done,
 }
 
 impl Ending {
-    pub(crate) const ALL: [Ending; 21] = [
+    pub(crate) const ALL: [Ending; 23] = [
         Ending::Return,
         Ending::Exit,
         Ending::ExitInJob,
@@ -72,6 +76,8 @@ impl Ending {
         Ending::SignalledAtWork,
         Ending::SignalledUnattended,
         Ending::TakesAtExit,
+        Ending::ConnectsMeanwhile,
+        Ending::GivesBackMeanwhile,
         Ending::Done,
     ];
 
@@ -117,6 +123,12 @@ pub(crate) fn run(ending: Ending) -> ExitCode {
             spawn_beside(&pool, || panic!("in a spawned job"));
             reported.recv().expect("the handler reports");
         }
+        Ending::ConnectsMeanwhile => beside_the_end(|| {
+            loop {
+                drop(Jobserver::from_env());
+            }
+        }),
+        Ending::GivesBackMeanwhile => beside_the_end(rayon_jobserver::give_back),
         Ending::SignalledAtWork => come_and_go(),
         Ending::SignalledUnattended => fail_to_attend(),
         beside @ (Ending::GlobalReturn | Ending::GlobalExit | Ending::GlobalPanicInMain) => {
@@ -210,6 +222,23 @@ fn panic_in_spawned(builder: ThreadPoolBuilder) {
     let pool = pool(builder);
     spawn_beside(&pool, || panic!("in a spawned job"));
     work();
+}
+
+/// Has threads do so until the program ends, which it is about to: at some moment, another one in each process.
+fn beside_the_end(act: fn()) {
+    let jobserver = Jobserver::inherited();
+    let begun = Arc::new(Barrier::new(3));
+    for _ in 0..2 {
+        let begun = Arc::clone(&begun);
+        thread::spawn(move || {
+            begun.wait();
+            act();
+        });
+    }
+    begun.wait();
+    // Of which one may be read as the program ends.
+    drop(jobserver.try_acquire());
+    (0..process::id() % 97).for_each(|leaf| _ = spin(leaf));
 }
 
 extern "C" fn take_at_exit() {

@@ -106,6 +106,8 @@ fn every_end_gives_all_tokens_back() {
         (Ending::Exec, Some(program::CODE)),
         (Ending::ExecInJob, Some(program::CODE)),
         (Ending::TakesAtExit, Some(program::CODE)),
+        (Ending::ConnectsMeanwhile, Some(program::CODE)),
+        (Ending::GivesBackMeanwhile, Some(program::CODE)),
     ];
     for (ending, expected) in ends {
         repeat(ROUNDS, |round| {
