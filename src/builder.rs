@@ -311,7 +311,8 @@ impl<S> ThreadPoolBuilder<S> {
     ///
     /// After the pool is dropped, the other threads finish what is left and end, as in rayon. But if
     /// [fair share](Self::fair_share) has just asked them for a token, they stay asleep until the current
-    /// thread next waits for jobs of any pool.
+    /// thread next waits for jobs of any pool: for ever, if it has ended. Should it end while the pool lives, what funds
+    /// it goes to others where workers that [block](Self::detect_blocking) are looked for, and else stays with it.
     pub fn use_current_thread(mut self) -> Self {
         self.use_current_thread = true;
         self

@@ -65,7 +65,12 @@ fn exercise(tokens: usize) {
     eventually("an idle pool holds no token", || jobserver.held() == 0);
     thread::scope(|scope| (0..3).for_each(|_| drop(scope.spawn(|| calls(&gauge)))));
 
-    let (most, width) = (gauge.most(), WORKERS.min(tokens + 1));
+    let width = WORKERS.min(tokens + 1);
+    eventually("a loop of broadcasts has all tokens there are", || {
+        rayon::broadcast(|_| gauge.leaf(|| virtual_core(LEAF)));
+        global::stats().is_some_and(|now| now.admitted == width)
+    });
+    let most = gauge.most();
     assert!(most <= width, "{most} at once with {tokens} tokens");
     eventually("an idle pool holds no token", || jobserver.held() == 0);
     assert_eq!(jobserver.available().expect("a local budget can be counted"), tokens);

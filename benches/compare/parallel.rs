@@ -58,6 +58,9 @@ pub(crate) fn run(work: &Work, scene: &Scene<'_>) -> Duration {
         Kind::Scopes { scopes, spawns, time } => timed(|| {
             (0..scopes).for_each(|_| enter(&|| scope(spawns * width, time, jobs)));
         }),
+        Kind::Broadcasts { times, time } => timed(|| {
+            (0..times).for_each(|_| enter(&|| _ = flavour::broadcast(|_| jobs.run(time))));
+        }),
         Kind::Hash => {
             let files = input::to_hash();
             timed(|| {

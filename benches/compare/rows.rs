@@ -24,6 +24,10 @@ const VIRTUAL: &[Shape] = &[(16, 15), (64, 63), (16, 1), (16, 3), (64, 7), (256,
 /// With a single token nothing can be added later.
 const GROWING: &[Shape] = &[(16, 15), (64, 63), (16, 3), (64, 7), (256, 31)];
 
+/// A token for each worker, of which everyone has a copy: with fewer, stock rayon of fewer threads has fewer copies.
+const PAIR: &[Shape] = &[(2, 1)];
+const EACH: &[Shape] = &[(16, 15), (64, 63)];
+
 /// Each run takes seconds.
 const LONG_IDLE: &[Shape] = &[(16, 15), (16, 3)];
 
@@ -93,10 +97,13 @@ pub(crate) fn all() -> Vec<Plan> {
     let plan = |leaf, shapes, (kind, rounds)| Plan { work: Work { kind, leaf }, shapes, rounds };
     let computing = computing.into_iter().map(|row| plan(Leaf::Compute, TWO_CORES, row));
     let sleeping = sleeping.into_iter().map(|row| plan(Leaf::Sleep, VIRTUAL, row));
+    let broadcasts = Kind::Broadcasts { times: 50, time: us(150) };
+    let broadcasts = [(Leaf::Compute, PAIR), (Leaf::Sleep, EACH)]
+        .map(|(leaf, shapes)| plan(leaf, shapes, (broadcasts.clone(), SHORT)));
     let growing = Kind::Growing { leaves: 60, time: ms(1) };
     let growing = plan(Leaf::Sleep, GROWING, (growing, LONG));
     // The pauses between two looks at an idle global pool have become the longest there are.
     let idle = (idle(ms(3_000), 2, ms(1)), FEW);
     let idle = plan(Leaf::Sleep, LONG_IDLE, idle);
-    computing.chain(sleeping).chain([growing, idle]).collect()
+    computing.chain(sleeping).chain(broadcasts).chain([growing, idle]).collect()
 }

@@ -42,6 +42,8 @@ pub(crate) enum Kind {
     Tail { tail: Duration, leaves: usize, time: Duration },
     /// Scopes, each of which spawns jobs that spawn jobs.
     Scopes { scopes: usize, spawns: usize, time: Duration },
+    /// A job for every worker, be it parked or not, so many times.
+    Broadcasts { times: usize, time: Duration },
     /// Reads and hashes sources.
     Hash,
     /// Reads and parses sources.
@@ -64,6 +66,7 @@ impl Kind {
             Kind::Phases { .. } => "phases",
             Kind::Tail { .. } => "tail",
             Kind::Scopes { .. } => "scopes",
+            Kind::Broadcasts { .. } => "broadcasts",
             Kind::Hash | Kind::Parse => "real",
             Kind::Idle { .. } => "idle",
             Kind::Growing { .. } => "growing",
@@ -115,6 +118,7 @@ impl Work {
             Kind::Scopes { scopes, spawns, time } => {
                 format!("{scopes} x scope of {spawns} x {time:?}")
             }
+            Kind::Broadcasts { times, time } => format!("{times} x broadcast of {time:?}"),
             Kind::Hash => return "hash of sources (sha2)".to_owned(),
             Kind::Parse => return "parse of sources (syn)".to_owned(),
             Kind::Idle { pause, leaves, time } => {

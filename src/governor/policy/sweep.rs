@@ -6,6 +6,10 @@
 use super::{Nanos, Orders, Phase, Policy, Verdict, Wake};
 use crate::jobserver::Market;
 
+/// So many times sooner the next sweep comes if the last one found something. A loop of bare broadcasts of 150 µs to eight
+/// workers on three tokens takes 1.3 ms each time with this, 3.7 without, and 1.0 if they are announced.
+const SOONER: Nanos = 8;
+
 /// Where the sweeps of a pool stand.
 #[derive(Debug, Default)]
 pub(super) struct Sweep {
@@ -16,6 +20,9 @@ pub(super) struct Sweep {
     /// When the last one began, and whether it has found nothing.
     pub(super) at: Nanos,
     barren: bool,
+    /// So many in the one under way had something in their queues, and whether any had in the last one.
+    found: usize,
+    fruitful: bool,
     /// Who has a turn, and since when.
     pub(super) in_turn: Option<usize>,
     in_turn_since: Nanos,
@@ -53,6 +60,7 @@ impl Policy {
         }
         if ran {
             self.sweep.barren = false;
+            self.sweep.found += 1;
             self.touch(now);
         }
         if !in_turn {
@@ -71,6 +79,7 @@ impl Policy {
             self.turn(now, next, out);
             return Verdict::Park;
         }
+        self.call_for_those_found(market, out);
         if self.phase == Phase::Slack {
             self.looks.probe_at = None;
             self.looks.at = None;
@@ -102,6 +111,17 @@ impl Policy {
             return Verdict::Park;
         }
         Verdict::Stay
+    }
+
+    /// Those that had something in their queues, where nobody else finds it, are of use if that goes on: a loop of
+    /// broadcasts that nobody announces.
+    fn call_for_those_found(&mut self, market: Market, out: &mut Orders) {
+        let found = std::mem::take(&mut self.sweep.found).min(self.roster.len());
+        self.sweep.fruitful = found > 0;
+        if found > 0 && self.is_callable() && market.lying > 0 && !self.lease.is_offering() {
+            out.take.funds += found;
+            out.take.resuming = true;
+        }
     }
 
     /// When to sweep a pool once more that has shown no activity since it was swept.
@@ -166,7 +186,8 @@ impl Policy {
         if self.is_silent() && self.is_called() {
             return beside_calls;
         }
-        (self.idle_since() + self.knobs.sweep).min(beside_calls).max(self.after_barren_sweep())
+        let pause = if self.sweep.fruitful { self.knobs.sweep / SOONER } else { self.knobs.sweep };
+        (self.idle_since() + pause).min(beside_calls).max(self.after_barren_sweep())
     }
 
     pub(super) fn sweep_is_due(&self, now: Nanos) -> bool {
@@ -205,6 +226,7 @@ impl Policy {
         self.sweep.since = now;
         self.sweep.at = now;
         self.sweep.barren = true;
+        self.sweep.found = 0;
         self.sweep.at_rest = self.engaged == 0;
         self.sweep.called = false;
         self.came_back = false;

@@ -500,3 +500,33 @@ fn where_nobody_is_known_to_call_one_that_may_have_worked_puts_tokens_off_and_ha
     assert_eq!(verdict, Verdict::Stay);
     assert!(story.policy.roster.any_stale(story.policy.epoch));
 }
+
+/// Once each broadcast of a loop waited for 2 ms, and ran on one fund, whatever lay there.
+#[test]
+fn whoever_had_a_copy_of_a_broadcast_is_admitted_if_tokens_lie_there_and_else_soon_has_another_turn()
+ {
+    for (market, admitted) in [(PLENTY, 8), (DRY, 1)] {
+        let mut story = watching();
+        if market == DRY {
+            story.funds = 0;
+        }
+        beats(&mut story, Ran::Yes);
+        let lookout = story.policy.lookout().expect("it is asked");
+        let _ = story.taken(market, lookout, false);
+        let mut woken = 0;
+        while let Some(worker) = story.policy.sweep.in_turn {
+            let turned = |policy: &mut Policy, now, out: &mut _| {
+                policy.turned(now, market, worker, true, out)
+            };
+            let wake = story.tell(turned).1.wake;
+            woken += wake.iter().filter(|(_, how)| *how == Wake::Work).count();
+        }
+        (0..woken).for_each(|_| story.resumed());
+        assert_eq!(story.policy.admitted(), admitted);
+        if admitted == 1 {
+            story.policy.calm();
+            let pause = story.policy.knobs.sweep / 8;
+            assert_eq!(story.policy.sweep_at(), story.policy.idle_since() + pause);
+        }
+    }
+}
