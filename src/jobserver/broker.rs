@@ -69,7 +69,7 @@ impl Shared {
                 let outcome = match ledger.errand() {
                     Errand::Nothing => break,
                     Errand::Take => {
-                        let wanted = || matches!(ledger.errand(), Errand::Take);
+                        let wanted = || ledger.errand() == Errand::Take;
                         ledger.source().wait(&wanted).and_then(|token| ledger.arrived(token))
                     }
                     Errand::Return => ledger.source().wait_for_room().map(|()| ledger.room()),

@@ -159,12 +159,12 @@ impl Policy {
 
     /// What the pool would take, were it offered.
     pub(crate) fn demand(&self) -> Demand {
-        let (funds, starving) = match () {
-            () if self.ended => (0, false),
-            () if self.starves() && (self.pressing || !self.forgone.is_out()) => {
-                (self.absences.queued().max(1), self.pressing)
-            }
-            () => (self.growth.asked() + self.claims(), false),
+        let (funds, starving) = if self.ended {
+            (0, false)
+        } else if self.starves() && (self.pressing || !self.forgone.is_out()) {
+            (self.absences.queued().max(1), self.pressing)
+        } else {
+            (self.growth.asked() + self.claims(), false)
         };
         Demand { funds, starving, tokens_only: false }
     }

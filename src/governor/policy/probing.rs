@@ -114,17 +114,15 @@ impl Policy {
         Verdict::Stay
     }
 
-    /// What the taker of a probe tells of the pool. Returns what it is taken for, and whether it had
-    /// work for so long that the probe matured.
-    fn learn_from(&mut self, now: Nanos, sighting: Sighting) -> (Judged, bool) {
-        let Sighting { worker, nested, moved, judged, late } = sighting;
+    /// What an idle worker is taken for, by what it did and by what else is known of the pool.
+    fn judge(&mut self, now: Nanos, Sighting { judged, late, .. }: Sighting) -> Judged {
         // Of several probes that idle workers are asked by, one may lie until the next wakes somebody:
         // whoever was woken for it has parked on another.
         let telling = !self.release.asks_several();
         let slept = judged == Judged::Slept && self.is_silent() && self.sleeps_late(now);
         // On a crowded machine anybody may come late, and in a lull nothing has come of it for long.
-        let (ran, believes) = (judged, !self.growth.is_still(now));
-        let judged = match judged {
+        let believes = !self.growth.is_still(now);
+        match judged {
             // Whatever it did is over.
             _ if !self.is_callable() => Judged::Quiet,
             Judged::Slept if self.was_long_busy(now) => Judged::Active,
@@ -136,7 +134,14 @@ impl Policy {
             _ if believes && telling && (late || slept) && self.trusts_waits() => Judged::Active,
             Judged::Slept => Judged::Quiet,
             judged => judged,
-        };
+        }
+    }
+
+    /// What the taker of a probe tells of the pool. Returns what it is taken for, and whether it had
+    /// work for so long that the probe matured.
+    fn learn_from(&mut self, now: Nanos, sighting: Sighting) -> (Judged, bool) {
+        let Sighting { worker, nested, moved, judged: ran, late } = sighting;
+        let judged = self.judge(now, sighting);
         self.lively = judged != Judged::Quiet;
         // On a crowded machine a probe lies long before an idle worker gets to run: only one that
         // did run was busy.
