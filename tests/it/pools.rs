@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rayon::prelude::*;
 use rayon_jobserver::{
-    BroadcastContext, Jobserver, ThreadPool, ThreadPoolBuilder, blocking, global,
+    BroadcastContext, Jobserver, ThreadBuilder, ThreadPool, ThreadPoolBuilder, blocking, global,
 };
 
 use crate::process::in_own_process;
@@ -485,4 +485,37 @@ fn a_broadcast_by_a_job_that_a_job_has_spawned_runs_on_every_worker() {
             assert_eq!(copies.iter().take(workers).count(), workers);
         });
     }
+}
+
+/// Once the pool had ended by then, and the copy ran beyond the budget.
+#[test]
+fn a_thread_that_comes_up_after_its_pool_was_dropped_runs_its_copy_of_a_broadcast_on_a_fund() {
+    must_end("the late copy", || {
+        let (jobserver, gauge) = (Jobserver::new(0), Arc::new(Gauge::default()));
+        let (held, late) = mpsc::channel();
+        let builder = ThreadPoolBuilder::new().num_threads(2).jobserver(jobserver.clone());
+        let spawn = move |worker: ThreadBuilder| {
+            if worker.index() == 0 {
+                thread::spawn(|| worker.run());
+            } else {
+                held.send(worker).expect("the test waits");
+            }
+            Ok(())
+        };
+        let builder = builder.detect_blocking(None).spawn_handler(spawn);
+        let pool = builder.build().expect("a pool of a sane size can be built");
+        let copies = Arc::clone(&gauge);
+        // From within, so that it is no call from outside, which the pool would wait for.
+        pool.install(|| pool.spawn_broadcast(move |_| copies.leaf(|| virtual_core(LEAF))));
+        drop(pool);
+        let other = pool_on(&jobserver, 1);
+        let beside = || {
+            let worker = late.recv().expect("it was held back");
+            thread::spawn(|| worker.run());
+            virtual_core(100 * LEAF);
+        };
+        other.install(|| gauge.leaf(beside));
+        eventually("all copies run", || gauge.total() == 3);
+        settled(&gauge, &jobserver, 0, &[&other]);
+    });
 }
