@@ -148,7 +148,7 @@ impl ThreadPoolBuilder {
 
 impl<S> ThreadPoolBuilder<S> {
     /// Starts the pool's threads by `spawn`, which must arrange for [`ThreadBuilder::run`] to be
-    /// called on each.
+    /// called on each. A pool that is dropped does not end before that has been done.
     pub fn spawn_handler<F>(self, spawn: F) -> ThreadPoolBuilder<CustomSpawn<F>>
     where
         F: FnMut(ThreadBuilder) -> io::Result<()>,

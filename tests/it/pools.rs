@@ -509,7 +509,7 @@ fn a_thread_that_comes_up_after_its_pool_was_dropped_runs_its_copy_of_a_broadcas
         pool.install(|| pool.spawn_broadcast(move |_| copies.leaf(|| virtual_core(LEAF))));
         drop(pool);
         let other = pool_on(&jobserver, 1);
-        let beside = || {
+        let beside = move || {
             let worker = late.recv().expect("it was held back");
             thread::spawn(|| worker.run());
             virtual_core(100 * LEAF);
