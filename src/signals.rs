@@ -26,7 +26,7 @@ const DEADLY: [c_int; 3] = [SIGINT, SIGTERM, SIGHUP];
 /// alone. A handler that is installed later replaces this one for good, even if it calls this one in turn. So
 /// install your own first. With the crate `signal-hook` you must, or the process ends in spite of your
 /// handler. A handler that ends the process by `exit` needs nothing else; one that ends it in another way
-/// can call [`give_back`].
+/// can call [`give_back`](crate::give_back).
 ///
 /// A thread of this crate gives the tokens back, not the handler, so it does not matter what code the
 /// signal interrupts. A child made by `fork` dies by the signal at once, and `exec` leaves no trace of
