@@ -259,3 +259,26 @@ fn a_call_of_the_thread_that_built_the_global_pool_is_announced() {
         });
     });
 }
+
+/// Once each left the timer of its governor behind, in a handler that rayon never frees.
+#[cfg(target_os = "linux")]
+#[test]
+fn pools_leave_no_descriptor_behind() {
+    in_own_process("adopted::pools_leave_no_descriptor_behind", &[], || {
+        let jobserver = Jobserver::new(1);
+        let cycle = || {
+            let on = jobserver.clone();
+            let built = thread::spawn(move || {
+                let (pool, exits) = adopt(2, &on);
+                pool.install(|| ());
+                drop(pool);
+                has_ended(2, &exits, &on);
+            });
+            built.join().expect("it does not panic");
+        };
+        let open = || std::fs::read_dir("/proc/self/fd").expect("proc is mounted").count();
+        let before = open();
+        (0..20).for_each(|_| cycle());
+        eventually("all of them are closed", || open() <= before);
+    });
+}
