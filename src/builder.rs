@@ -148,7 +148,7 @@ impl ThreadPoolBuilder {
 
 impl<S> ThreadPoolBuilder<S> {
     /// Starts the pool's threads by `spawn`, which must arrange for [`ThreadBuilder::run`] to be
-    /// called on each. A pool that is dropped does not end before that has been done.
+    /// called on each.
     pub fn spawn_handler<F>(self, spawn: F) -> ThreadPoolBuilder<CustomSpawn<F>>
     where
         F: FnMut(ThreadBuilder) -> io::Result<()>,
@@ -198,10 +198,10 @@ impl<S> ThreadPoolBuilder<S> {
     ///
     /// let builder = ThreadPoolBuilder::new().num_threads(2).jobserver(Jobserver::new(0));
     /// let pool = builder.detect_blocking(None).build()?;
-    /// // In place of computing: otherwise the own slot would be lent while this sleeps.
+    /// // It stands for a job that computes: otherwise the own slot would be lent while this sleeps.
     /// let compute = || std::thread::sleep(Duration::from_millis(50));
     /// pool.join(compute, compute);
-    /// assert_eq!(pool.stats().lendings, 0);
+    /// assert_eq!((pool.stats().peak, pool.stats().lendings), (1, 0), "one after the other");
     /// # Ok::<(), rayon_jobserver::BuildError>(())
     /// ```
     pub fn detect_blocking(mut self, after: Option<Duration>) -> Self {
@@ -311,8 +311,9 @@ impl<S> ThreadPoolBuilder<S> {
     ///
     /// After the pool is dropped, the other threads finish what is left and end, as in rayon. But if
     /// [fair share](Self::fair_share) has just asked them for a token, they stay asleep until the current
-    /// thread next waits for jobs of any pool: for ever, if it has ended. Should it end while the pool lives, what funds
-    /// it goes to others where workers that [block](Self::detect_blocking) are looked for, and else stays with it.
+    /// thread next waits for jobs of any pool: for ever, if it has ended. Should it end while the pool lives, what
+    /// funds it goes to others where workers that [block](Self::detect_blocking) are looked for, and else stays with
+    /// it.
     pub fn use_current_thread(mut self) -> Self {
         self.use_current_thread = true;
         self

@@ -256,8 +256,10 @@ impl ThreadPool {
     where
         OP: Fn(BroadcastContext<'_>) + Send + Sync + 'static,
     {
-        // Dropped with the closure, when the last worker has run it.
-        let visit = self.enter();
+        // Dropped with the closure, when the last worker has run it. Also if a worker calls: should the pool be dropped
+        // meanwhile, it does not end before, or one whose thread has yet to come up would run its copy without a fund.
+        self.governor.home().insist();
+        let visit = self.governor.enter();
         let announcement = self.governor.announcement();
         self.pool.spawn_broadcast(move |context| {
             let _visit = &visit;

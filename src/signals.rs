@@ -10,8 +10,7 @@ use libc::{SIGHUP, SIGINT, SIGTERM, c_int};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level;
 
-use crate::jobserver::Home;
-use crate::jobserver::give_back_at_last;
+use crate::jobserver::{Home, give_back_at_last};
 use crate::sync::Mutex;
 
 /// The signals that people and build tools end a process with, as far as they can be caught.

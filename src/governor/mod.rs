@@ -333,11 +333,11 @@ impl Attendant for Governor {
         // during which it has nothing that it could give up.
         blocking::settle(&self, index);
         let brings_jobs = rayon_core::current_thread_has_pending_tasks() == Some(true);
-        self.rule(index, |policy, now, _, orders| {
+        self.rule(index, |policy, now, _, _| {
             if brings_jobs {
                 policy.brings_jobs(now);
             }
-            policy.started(now, index, orders)
+            policy.started(now, index)
         });
     }
 

@@ -200,7 +200,7 @@ impl Policy {
     // ----- what happens -----
 
     /// A worker thread has come up. It stays if a fund waits for it.
-    pub(crate) fn started(&mut self, now: Nanos, worker: usize, out: &mut Orders) -> Verdict {
+    pub(crate) fn started(&mut self, now: Nanos, worker: usize) -> Verdict {
         // One that has waited for something in its start handler may have been parked there, and woken.
         if !self.absences.join(worker) {
             return Verdict::Stay;
@@ -221,7 +221,6 @@ impl Policy {
             self.epoch += 1;
             self.sweep.announced |= self.engaged > 0;
         }
-        self.end_if_over(out);
         Verdict::Park
     }
 

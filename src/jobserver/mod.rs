@@ -283,8 +283,8 @@ impl Jobserver {
     /// understands.
     ///
     /// Whatever else the child would find in them, such as the `-k` and `V=1` of the make above, stays there. (But not
-    /// on Windows, nor where the client of [`from_client`](Jobserver::from_client) cannot be opened again.) Of a command
-    /// whose environment was cleared nothing tells that it was: set or remove both variables after
+    /// on Windows, nor where the client of [`from_client`](Jobserver::from_client) cannot be opened again.) Of a
+    /// command whose environment was cleared nothing tells that it was: set or remove both variables after
     /// [`env_clear`](Command::env_clear) and before this, or what this process has in them is passed on.
     ///
     /// ```

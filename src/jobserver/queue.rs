@@ -29,8 +29,8 @@ mod exclusive {
     use super::{AsFd, io, uninterrupted};
     use crate::sync::Mutex;
 
-    /// How long whoever waits does so at most before it looks whether it still wants a token, and whether one lies there
-    /// unannounced: the kernel tells one reader of each, who may be killed or stopped before it reads.
+    /// How long whoever waits does so at most before it looks whether it still wants a token, and whether one lies
+    /// there unannounced: the kernel tells one reader of each, who may be killed or stopped before it reads.
     const AGAIN: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
     fn lies(pipe: impl AsFd) -> io::Result<bool> {
@@ -159,22 +159,23 @@ mod exclusive {
             let (read, _write) = io::pipe().expect("a pipe");
             let queue = Queue::new().expect("a descriptor is to be had");
             let (send, receive) = std::sync::mpsc::channel();
+            let (end, ended) = std::sync::mpsc::channel();
             std::thread::scope(|scope| {
                 let waits = scope.spawn(|| {
                     // SAFETY: always sound; names the calling thread.
                     send.send(unsafe { libc::pthread_self() }).expect("somebody listens");
-                    queue.wait(&read, || false)
+                    let outcome = queue.wait(&read, || false);
+                    end.send(()).expect("somebody listens");
+                    outcome
                 });
                 let thread = receive.recv().expect("it is up");
-                for _ in 0..3_000 {
-                    if waits.is_finished() {
-                        break;
-                    }
+                let pause = std::time::Duration::from_millis(10);
+                let waited = (0..3_000).any(|_| {
                     // SAFETY: the thread has not been joined yet.
                     unsafe { libc::pthread_kill(thread, libc::SIGURG) };
-                    std::thread::sleep(std::time::Duration::from_millis(10));
-                }
-                assert!(waits.is_finished());
+                    ended.recv_timeout(pause).is_ok()
+                });
+                assert!(waited, "signals keep it there");
                 waits.join().expect("nobody panics").expect("a pipe can be waited for");
             });
         }

@@ -20,6 +20,9 @@ use crate::support::{Gauge, eventually, must_end, virtual_core};
 /// for each caller, so a pool as wide as this has workers left.
 const WIDE: usize = 16;
 
+/// How long whoever comes back from `blocking` waits for a fund at most, as `blocking` tells.
+const FORBEARANCE: Duration = Duration::from_millis(100);
+
 /// A job that computes for so many microseconds.
 fn leaf(gauge: &Gauge, micros: u64) {
     gauge.leaf(|| {
@@ -133,6 +136,7 @@ impl Stage {
 }
 
 fn run(seed: u64) {
+    let begin = Instant::now();
     let mut random = Random::new(seed);
     let tokens = random.below(8) as usize;
     let jobserver = Jobserver::new(tokens);
@@ -152,13 +156,14 @@ fn run(seed: u64) {
     });
     let gauge = &stage.gauge;
     eventually("all jobs run", || gauge.total() == leaves.load(Ordering::Relaxed));
+    let overcommits: u64 = stage.pools.iter().map(|pool| pool.stats().overcommits).sum();
     if !stage.detects {
-        // Whoever comes back from `blocking` goes on without a fund if none comes for a tenth of a second, which it may not
-        // on a crowded machine.
-        let overcommits: u64 = stage.pools.iter().map(|pool| pool.stats().overcommits).sum();
-        let most = gauge.most();
+        // In less time nobody can have waited so long that it went on without a fund, as on a crowded machine.
+        let all_waited = begin.elapsed() < FORBEARANCE;
+        assert!(!all_waited || overcommits == 0, "seed {seed}: {overcommits} overcommits");
+        let (most, allowed) = (gauge.most() as u64, tokens as u64 + 1 + overcommits);
         assert!(
-            most as u64 <= tokens as u64 + 1 + overcommits,
+            most <= allowed,
             "seed {seed}: {most} at once on {tokens}, {overcommits} overcommits"
         );
     }

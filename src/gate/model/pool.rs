@@ -273,7 +273,7 @@ impl Pool {
 
     /// A worker's thread, from its start handler to the end of its pool.
     fn work(&self, index: usize) {
-        match self.step(|policy, now, out| policy.started(now, index, out)) {
+        match self.step(|policy, now, _| policy.started(now, index)) {
             Verdict::Stay => self.runs(),
             Verdict::Park => self.park(index),
         }

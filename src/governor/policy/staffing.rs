@@ -96,9 +96,8 @@ impl Policy {
         }
     }
 
-    /// Not before all have come up: whoever does afterwards runs whatever lies in its queues, without a fund.
     pub(super) fn end_if_over(&mut self, out: &mut Orders) {
-        let idle = self.phase == Phase::Dormant && !self.absences.any_unborn();
+        let idle = self.phase == Phase::Dormant;
         if self.draining && !self.ended && idle && self.floor() == 0 {
             self.end(out);
         }

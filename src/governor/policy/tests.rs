@@ -61,7 +61,7 @@ impl Story {
         }
         for worker in 0..workers {
             let now = story.now;
-            let _ = story.policy.started(now, worker, &mut Orders::default());
+            let _ = story.policy.started(now, worker);
         }
         story
     }

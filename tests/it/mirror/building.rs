@@ -226,6 +226,22 @@ fn a_panic_within_a_scoped_pool_ends_its_threads() {
     assert_eq!(panic, (Err("in the scope".to_owned()), 3));
 }
 
+/// Else those that do come up would wait for it, and the scope for them.
+#[test]
+fn a_scoped_thread_that_never_comes_up_keeps_no_other_from_ending() {
+    let outcome = both!("build_scoped with a thread that does not run", |builder| {
+        let wrapper = |worker: rayon::ThreadBuilder| {
+            assert_ne!(worker.index(), 1, "it does not run");
+            worker.run();
+        };
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            builder().num_threads(2).build_scoped(wrapper, |pool| pool.install(|| ()))
+        }));
+        outcome.map(drop).map_err(|panic| message(&*panic))
+    });
+    assert_eq!(outcome, Err("a scoped thread panicked".to_owned()));
+}
+
 #[test]
 fn the_current_thread_becomes_worker_0() {
     let seen = both!("use_current_thread", |builder| {

@@ -114,7 +114,7 @@ impl World {
         if tells {
             me.record.survey(me.usage(now, false));
         }
-        self.rule(pool, worker, "started", |policy, now, _, out| policy.started(now, worker, out));
+        self.rule(pool, worker, "started", |policy, now, _, _| policy.started(now, worker));
     }
 
     /// A worker has taken a probe.

@@ -13,7 +13,7 @@ fn a_call_that_ends_before_any_worker_is_up_leaves_no_fund_behind() {
     story.tell(Policy::leave);
     assert_eq!((story.policy.funds(), story.funds), (0, 1));
     for worker in [0, 1] {
-        let (verdict, _) = story.tell(|policy, now, out| policy.started(now, worker, out));
+        let (verdict, _) = story.tell(|policy, now, _| policy.started(now, worker));
         assert_eq!(verdict, Verdict::Park);
     }
     assert_eq!(story.enter().wake.len(), 1);
@@ -26,7 +26,7 @@ fn adopted(workers: usize, started: usize, funds: usize) -> Story {
     story.tell(|_, _, out| out.take.funds += 1);
     story.tell(|policy, now, _| policy.adopted(now, 0));
     for worker in 1..=started {
-        let verdict = story.tell(|policy, now, out| policy.started(now, worker, out)).0;
+        let verdict = story.tell(|policy, now, _| policy.started(now, worker)).0;
         assert_eq!(verdict, Verdict::Park, "the fund is the builder's");
     }
     story
@@ -69,8 +69,7 @@ fn threads_that_have_yet_to_come_up_look_too() {
     assert_eq!(story.policy.demand().funds, 1);
     // The ledger grants it.
     story.tell(|_, _, out| out.take.funds += 1);
-    let verdicts =
-        [1, 2].map(|worker| story.tell(|policy, now, out| policy.started(now, worker, out)).0);
+    let verdicts = [1, 2].map(|worker| story.tell(|policy, now, _| policy.started(now, worker)).0);
     assert_eq!(verdicts, [Verdict::Stay, Verdict::Park]);
 }
 
@@ -257,41 +256,14 @@ fn a_pool_that_could_not_be_built_gives_back_what_it_kept_for_its_threads() {
     assert_eq!((story.policy.ended(), story.funds), (true, 1));
 }
 
-/// Once it ended before, and whoever came up then ran its copy of a broadcast without a fund.
+/// Else it would wait for its threads to need a fund, and they for it to end.
 #[test]
-fn a_dropped_pool_ends_when_all_its_threads_have_come_up_and_looked_at_their_queues() {
+fn a_dropped_pool_none_of_whose_threads_is_up_ends_with_its_last_call() {
     let mut story = Story { policy: Policy::new(2, false, Knobs::default()), now: 0, funds: 0 };
     story.enter();
     story.tell(Policy::drain);
+    assert!(!story.policy.ended());
     story.tell(Policy::leave);
-    for worker in 0..2 {
-        assert!(!story.policy.ended(), "{worker} is not there yet");
-        let (verdict, _) = story.tell(|policy, now, out| policy.started(now, worker, out));
-        assert_eq!(verdict, Verdict::Park);
-        assert!(story.policy.demand().funds > 0, "something may lie in its queue");
-        story.tell(|policy, now, out| policy.granted(now, 1, out));
-        story.resumed();
-        while story.policy.admitted() > 0 {
-            match story.policy.sweep.in_turn {
-                Some(worker) => _ = story.turned(worker),
-                None => {
-                    story.rests(PLENTY, story.policy.lookout().expect("one is admitted"), false)
-                }
-            }
-        }
-    }
-    assert!(story.policy.ended());
-}
-
-/// Nobody has called it, so nothing can lie anywhere.
-#[test]
-fn a_pool_that_is_dropped_uncalled_ends_with_the_last_thread_that_comes_up() {
-    let mut story = Story { policy: Policy::new(2, false, Knobs::default()), now: 0, funds: 0 };
-    story.tell(Policy::drain);
-    for (worker, woken) in [(0, 0), (1, 2)] {
-        let (verdict, orders) = story.tell(|policy, now, out| policy.started(now, worker, out));
-        assert_eq!((verdict, orders.wake.len()), (Verdict::Park, woken));
-    }
     assert!(story.policy.ended());
 }
 
@@ -317,7 +289,7 @@ fn a_pool_that_has_ended_lets_everybody_go_on_and_wants_nothing() {
         story.tell(|policy, now, out| policy.unblocked(now, 1, out)).0,
         story.tell(|policy, now, out| policy.yields(now, 1, out)).0,
         story.tell(|policy, now, out| policy.called_to_offer(now, 1, false, out)).0,
-        story.tell(|policy, now, out| policy.started(now, 0, out)).0,
+        story.tell(|policy, now, _| policy.started(now, 0)).0,
     ];
     assert_eq!((verdicts, story.policy.tally().absences), ([Verdict::Stay; 4], 0));
 }

@@ -193,7 +193,7 @@ fn a_pool_whose_threads_are_yet_to_come_keeps_one_fund() {
     policy.enter(0, &mut orders);
     policy.supplied(0, Take { funds: 3, ..Take::default() }, 3, &mut orders);
     assert_eq!((policy.funds(), orders.give), (1, 2));
-    assert_eq!(policy.started(1, 0, &mut orders), Verdict::Stay);
+    assert_eq!(policy.started(1, 0), Verdict::Stay);
 }
 
 #[test]

@@ -9,7 +9,7 @@ fn unborn(workers: usize, funds: usize) -> Story {
 }
 
 fn started(story: &mut Story, worker: usize) -> Verdict {
-    story.tell(|policy, now, out| policy.started(now, worker, out)).0
+    story.tell(|policy, now, _| policy.started(now, worker)).0
 }
 
 /// Once the pool kept it for the first to come up, which waited in its start handler for the rival's call.
