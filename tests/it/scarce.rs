@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use rayon_jobserver::{BuildError, Jobserver, ThreadPoolBuilder, global};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::process::in_own_process;
+use crate::process::{in_own_process, threads};
 use crate::support::{Gauge, must_end};
 
 /// The stack of each thread, in bytes: so large that threads can be refused and all else be had.
@@ -39,6 +39,19 @@ fn is_refusal(error: &dyn Error) -> bool {
     matches!(refusal(error), io::ErrorKind::WouldBlock | io::ErrorKind::OutOfMemory)
 }
 
+/// Starts a thread that becomes the worker which it is sent.
+fn thread_in_waiting() -> mpsc::Sender<rayon::ThreadBuilder> {
+    let (sender, worker) = mpsc::channel::<rayon::ThreadBuilder>();
+    let (ready, wait) = mpsc::channel();
+    thread::spawn(move || {
+        // The message is the first memory that the allocator gives this thread.
+        ready.send(()).expect("the test waits");
+        worker.iter().for_each(rayon::ThreadBuilder::run);
+    });
+    wait.recv().expect("it has started");
+    sender
+}
+
 #[test]
 fn where_no_thread_can_wait_for_tokens_work_goes_on_upon_the_own_slot() {
     let test = "scarce::where_no_thread_can_wait_for_tokens_work_goes_on_upon_the_own_slot";
@@ -46,17 +59,34 @@ fn where_no_thread_can_wait_for_tokens_work_goes_on_upon_the_own_slot() {
         must_end("what needs a token", || {
             let client = jobserver::Client::new(0).expect("a pipe");
             let jobserver = Jobserver::from_client(client);
-            let (sender, started) = mpsc::channel();
-            // The message is the first memory that the allocator gives each of them.
-            let start = move |worker| sender.send(worker).expect("the test waits");
+            let before = threads().len();
+            // The first pool of a process tries rayon out on a thread, whose stack would be another's once it ends.
+            drop(
+                ThreadPoolBuilder::new()
+                    .jobserver(Jobserver::new(0))
+                    .build()
+                    .expect("all is there"),
+            );
+            while threads().len() > before {
+                thread::yield_now();
+            }
+            let waiting = [(); 4].map(|()| thread_in_waiting());
+            let mut workers = Vec::new();
+            let keep = |worker| {
+                workers.push(worker);
+                Ok(())
+            };
             let builder = ThreadPoolBuilder::new().num_threads(4).jobserver(jobserver.clone());
-            let pool = builder.start_handler(start).build().expect("four workers");
-            assert_eq!(started.iter().take(4).count(), 4);
+            let pool = builder.spawn_handler(keep).build().expect("four workers");
             refuse_threads();
             // Nobody can be told of the token that never comes.
             drop(jobserver.acquire());
             let failure = jobserver.failure().expect("it has been noticed");
             assert!(is_refusal(&failure), "{failure}");
+            // Only now, since one that must wait has the thread started that tells of tokens.
+            waiting.into_iter().zip(workers).for_each(|(thread, worker)| {
+                thread.send(worker).expect("it waits for its worker");
+            });
             assert_eq!(pool.install(|| rayon::join(|| 6, || 7)), (6, 7));
         });
     });
