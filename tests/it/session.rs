@@ -1,5 +1,6 @@
 //! A session is one a process, so each of these tests has a process of its own.
 
+use std::hint;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -181,7 +182,7 @@ fn a_thread_that_waits_before_the_last_one_releases_has_the_slot_of_an_idle_glob
             });
             receive.recv().expect("the helper has begun");
             // Sometimes the helper waits by then, and sometimes it does not.
-            (0..pause).for_each(|_| thread::yield_now());
+            (0..pause * 100).for_each(|_| hint::spin_loop());
             session::release_thread();
             helper.join().expect("it runs on the slot");
             session::acquire_thread();
