@@ -13,6 +13,10 @@ pub(crate) struct Purse {
     /// Funds that are not backed by anything yet.
     loans: usize,
     overcommits: u64,
+    /// What the ledger was last told.
+    wanted: Demand,
+    /// Something may have been granted: more was wanted than nothing since the last look.
+    expects: bool,
 }
 
 impl Purse {
@@ -24,6 +28,8 @@ impl Purse {
             tokens: Vec::new(),
             loans: 0,
             overcommits: 0,
+            wanted: Demand::default(),
+            expects: false,
         }
     }
 
@@ -80,7 +86,8 @@ impl Purse {
 
     /// Takes what was granted, and says how many funds that were and how many of them backed no loan.
     pub(crate) fn collect(&mut self) -> (usize, usize) {
-        let Some(account) = self.account else { return (0, 0) };
+        let Some(account) = self.account.filter(|_| self.expects) else { return (0, 0) };
+        self.expects = self.wanted.funds > 0;
         let granted = self.ledger.collect(account);
         let (count, before) = (granted.len(), self.len());
         granted.into_iter().for_each(|fund| self.add(fund));
@@ -96,8 +103,10 @@ impl Purse {
     }
 
     /// Tells the ledger what the pool wants.
-    pub(crate) fn demand(&self, demand: Demand) {
+    pub(crate) fn demand(&mut self, demand: Demand) {
         if let Some(account) = self.account {
+            self.wanted = demand;
+            self.expects |= demand.funds > 0;
             self.ledger.demand(account, demand);
         }
     }
@@ -116,6 +125,9 @@ impl Purse {
 
     /// Takes `count` funds out to be given back: loans first, the own slot last.
     pub(crate) fn withdraw(&mut self, count: usize) -> Vec<Fund> {
+        if count == 0 {
+            return Vec::new();
+        }
         let repaid = count.min(self.loans);
         self.loans -= repaid;
         let rest = count - repaid;
@@ -123,7 +135,7 @@ impl Purse {
         if withdrawn.len() < rest {
             withdrawn.extend(self.own.take());
         }
-        if let (0, true, Some(account)) = (self.len(), count > 0, self.account) {
+        if let (0, Some(account)) = (self.len(), self.account) {
             self.ledger.gave_all(account);
         }
         withdrawn
