@@ -42,6 +42,10 @@ use work::Work;
 
 const QUICK_ROUNDS: usize = 1;
 
+/// After so many rounds all contenders have new processes: where its memory lies decides how fast a process is by
+/// up to a tenth where sections take microseconds, two of the very same program among each other.
+const RENEWED: usize = 5;
+
 fn main() -> Result<(), Box<dyn Error>> {
     if let Ok(task) = std::env::var(process::SERVED) {
         return process::serve(&task);
@@ -82,12 +86,11 @@ fn measure(
 ) -> Result<Row, Box<dyn Error>> {
     let group = work.kind.group().to_owned();
     let mut row = Row { group, work: work.name(), workers, tokens, samples: Default::default() };
-    let process = |contender| Ok((contender, Process::start(contender, &row, work)?));
-    let mut processes: Vec<_> =
-        Contender::ALL.into_iter().map(process).collect::<Result<_, Box<dyn Error>>>()?;
-    // Once each to warm caches and threads.
-    processes.iter_mut().try_for_each(|(_, process)| process.run().map(drop))?;
+    let mut processes = Vec::new();
     for round in 0..rounds {
+        if round % RENEWED == 0 {
+            processes = contenders(&row, work)?;
+        }
         // In turn, so that all meet the same machine, and in another order each time.
         processes.rotate_left(1);
         if round % Contender::ALL.len() == 0 {
@@ -99,6 +102,16 @@ fn measure(
         }
     }
     Ok(row)
+}
+
+/// Starts a process for each, and has each run the work once to warm caches and threads.
+fn contenders(row: &Row, work: &Work) -> Result<Vec<(Contender, Process)>, Box<dyn Error>> {
+    let warm = |contender| {
+        let mut process = Process::start(contender, row, work)?;
+        process.run()?;
+        Ok((contender, process))
+    };
+    Contender::ALL.into_iter().map(warm).collect()
 }
 
 fn print(row: &Row) {

@@ -35,6 +35,10 @@ const LONG_IDLE: &[Shape] = &[(16, 15), (16, 3)];
 /// microseconds may find themselves on two cores or on one, and the same program takes one time or twice that.
 const MANY: usize = 60;
 
+/// The same for a loop ten times as long. A short one is over before a thread that is neither the caller nor a worker
+/// has run on either core, unless a governor's has: until then the two stay as they have found each other.
+const STEADY: usize = 40;
+
 /// Rounds of runs that take tens of milliseconds, of longer ones, and of those that take seconds.
 const SHORT: usize = 15;
 const LONG: usize = 9;
@@ -67,6 +71,7 @@ pub(crate) fn all() -> Vec<Plan> {
         (Kind::Reduce { numbers: 4_000_000, times: 4 }, SHORT),
         // Of 16 and 200 microseconds and of 1 ms of work, by two.
         (sections(1_000, us(8), NONE), MANY),
+        (sections(10_000, us(8), NONE), STEADY),
         (sections(1_000, us(8), us(16)), SHORT),
         (sections(200, us(100), NONE), MANY),
         (sections(100, us(100), us(200)), SHORT),
