@@ -42,8 +42,8 @@ use work::Work;
 
 const QUICK_ROUNDS: usize = 1;
 
-/// After so many rounds all contenders have new processes: where its memory lies decides how fast a process is by
-/// up to a tenth where sections take microseconds, two of the very same program among each other.
+/// After so many rounds all contenders have new processes: where sections take microseconds two of the very same
+/// program differ by up to a tenth, for as long as they live.
 const RENEWED: usize = 5;
 
 fn main() -> Result<(), Box<dyn Error>> {
