@@ -1,90 +1,29 @@
 //! Options to a pool: rayon's own, one by one, and ours.
 
+mod handlers;
+mod parts;
+mod spawn;
+
 use std::any::Any;
-use std::fmt;
-use std::io;
-use std::panic::{self, AssertUnwindSafe};
-use std::process;
-use std::sync::{Arc, mpsc};
-use std::thread;
+use std::sync::Arc;
 use std::time::Duration;
+use std::{fmt, io, thread};
 
 use rayon_core::ThreadBuilder;
 
 use crate::adopted::Adopted;
-use crate::gate::depth::{self, Attendant, Errand};
+use crate::gate::depth;
 use crate::governor::policy::{Knobs, Nanos, Pace};
-use crate::governor::{Driver, Governor, Post, StartHook};
-use crate::jobserver::give_back_at_last;
+use crate::governor::{Governor, StartHook};
 use crate::pool::ThreadPool;
 use crate::{BuildError, Jobserver, global};
+use handlers::{PanicHandler, guarded, last_rites};
+use parts::{Parts, start};
+use spawn::Spawn;
+pub use spawn::{CustomSpawn, DefaultSpawn};
 
 type NameHandler = Box<dyn FnMut(usize) -> String>;
-type PanicHandler = Arc<dyn Fn(Box<dyn Any + Send>) + Send + Sync>;
 type ExitHandler = Box<dyn Fn(usize) + Send + Sync>;
-
-/// Starts a pool's threads as rayon does unless told otherwise.
-#[derive(Debug, Default)]
-pub struct DefaultSpawn(());
-
-/// Starts a pool's threads by a function of the user's.
-pub struct CustomSpawn<F>(F);
-
-impl<F> fmt::Debug for CustomSpawn<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("CustomSpawn(<closure>)")
-    }
-}
-
-mod sealed {
-    /// A way to start threads: hands a rayon builder over to rayon.
-    #[expect(unnameable_types, reason = "as in rayon, the ways to start threads are a closed set")]
-    pub trait Spawn {
-        fn build(
-            self,
-            builder: rayon_core::ThreadPoolBuilder,
-        ) -> Result<rayon_core::ThreadPool, rayon_core::ThreadPoolBuildError>;
-
-        fn build_global(
-            self,
-            builder: rayon_core::ThreadPoolBuilder,
-        ) -> Result<(), rayon_core::ThreadPoolBuildError>;
-    }
-}
-
-use sealed::Spawn;
-
-impl Spawn for DefaultSpawn {
-    fn build(
-        self,
-        builder: rayon_core::ThreadPoolBuilder,
-    ) -> Result<rayon_core::ThreadPool, rayon_core::ThreadPoolBuildError> {
-        builder.build()
-    }
-
-    fn build_global(
-        self,
-        builder: rayon_core::ThreadPoolBuilder,
-    ) -> Result<(), rayon_core::ThreadPoolBuildError> {
-        builder.build_global()
-    }
-}
-
-impl<F: FnMut(ThreadBuilder) -> io::Result<()>> Spawn for CustomSpawn<F> {
-    fn build(
-        self,
-        builder: rayon_core::ThreadPoolBuilder,
-    ) -> Result<rayon_core::ThreadPool, rayon_core::ThreadPoolBuildError> {
-        builder.spawn_handler(self.0).build()
-    }
-
-    fn build_global(
-        self,
-        builder: rayon_core::ThreadPoolBuilder,
-    ) -> Result<(), rayon_core::ThreadPoolBuildError> {
-        builder.spawn_handler(self.0).build_global()
-    }
-}
 
 /// Builds a pool that runs only as wide as its tokens; rayon's builder in every other way.
 ///
@@ -149,6 +88,18 @@ impl ThreadPoolBuilder {
 impl<S> ThreadPoolBuilder<S> {
     /// Starts the pool's threads by `spawn`, which must arrange for [`ThreadBuilder::run`] to be
     /// called on each.
+    /// ```
+    /// use std::thread;
+    ///
+    /// let builder = rayon_jobserver::ThreadPoolBuilder::new().num_threads(2);
+    /// let builder = builder.spawn_handler(|worker| {
+    ///     let thread = thread::Builder::new().name(format!("worker {}", worker.index()));
+    ///     thread.spawn(|| worker.run()).map(drop)
+    /// });
+    /// let pool = builder.build()?;
+    /// # assert!(pool.install(|| thread::current().name().is_some_and(|name| name.starts_with("worker "))));
+    /// # Ok::<(), rayon_jobserver::BuildError>(())
+    /// ```
     pub fn spawn_handler<F>(self, spawn: F) -> ThreadPoolBuilder<CustomSpawn<F>>
     where
         F: FnMut(ThreadBuilder) -> io::Result<()>,
@@ -172,6 +123,16 @@ impl<S> ThreadPoolBuilder<S> {
     }
 
     /// The jobserver whose tokens the pool runs on; by default [`Jobserver::inherited`].
+    /// ```
+    /// use rayon_jobserver::{Jobserver, ThreadPoolBuilder};
+    ///
+    /// let jobserver = Jobserver::new(3);
+    /// let pool = || ThreadPoolBuilder::new().num_threads(4).jobserver(jobserver.clone()).build();
+    /// // Never more than four jobs at once in both together.
+    /// let (parsing, writing) = (pool()?, pool()?);
+    /// # assert_eq!((parsing.install(|| 6), writing.install(|| 7)), (6, 7));
+    /// # Ok::<(), rayon_jobserver::BuildError>(())
+    /// ```
     pub fn jobserver(mut self, jobserver: Jobserver) -> Self {
         self.jobserver = Some(jobserver);
         self
@@ -276,6 +237,13 @@ impl<S> ThreadPoolBuilder<S> {
     /// Called on each thread as it starts, before it holds a token and before any job.
     ///
     /// It should not wait for jobs of the pool: while it waits it would run some, without a token.
+    /// ```
+    /// let builder = rayon_jobserver::ThreadPoolBuilder::new().num_threads(2);
+    /// let builder = builder.start_handler(|index| println!("worker {index} has started"));
+    /// let pool = builder.exit_handler(|index| println!("worker {index} ends")).build()?;
+    /// # assert_eq!(pool.install(|| 42), 42);
+    /// # Ok::<(), rayon_jobserver::BuildError>(())
+    /// ```
     pub fn start_handler<H>(mut self, handler: H) -> Self
     where
         H: Fn(usize) + Send + Sync + 'static,
@@ -295,6 +263,19 @@ impl<S> ThreadPoolBuilder<S> {
 
     /// Called with the payload when a spawned job or a handler panics. Without it, as in rayon, such a
     /// panic aborts the process, here after its tokens have been given back.
+    /// ```
+    /// use std::sync::mpsc;
+    ///
+    /// let (tell, told) = mpsc::channel();
+    /// let builder = rayon_jobserver::ThreadPoolBuilder::new().num_threads(2);
+    /// let builder = builder.panic_handler(move |payload| {
+    ///     let _ = tell.send(payload.downcast_ref::<&str>().copied());
+    /// });
+    /// let pool = builder.build()?;
+    /// pool.spawn(|| panic!("nobody waits for this"));
+    /// assert_eq!(told.recv(), Ok(Some("nobody waits for this")));
+    /// # Ok::<(), rayon_jobserver::BuildError>(())
+    /// ```
     pub fn panic_handler<H>(mut self, handler: H) -> Self
     where
         H: Fn(Box<dyn Any + Send>) + Send + Sync + 'static,
@@ -314,6 +295,15 @@ impl<S> ThreadPoolBuilder<S> {
     /// thread next waits for jobs of any pool: for ever, if it has ended. Should it end while the pool lives, what
     /// funds it goes to others where workers that [block](Self::detect_blocking) are looked for, and else stays with
     /// it.
+    /// ```
+    /// use rayon_jobserver::{Jobserver, ThreadPoolBuilder};
+    ///
+    /// let builder = ThreadPoolBuilder::new().num_threads(2).jobserver(Jobserver::new(1));
+    /// let pool = builder.use_current_thread().build()?;
+    /// assert_eq!(pool.current_thread_index(), Some(0));
+    /// assert_eq!(pool.install(rayon::current_thread_index), Some(0), "in place");
+    /// # Ok::<(), rayon_jobserver::BuildError>(())
+    /// ```
     pub fn use_current_thread(mut self) -> Self {
         self.use_current_thread = true;
         self
@@ -391,6 +381,15 @@ impl<S: Spawn> ThreadPoolBuilder<S> {
 
     /// Builds the pool that rayon's own functions and iterators use.
     ///
+    /// ```
+    /// use rayon::prelude::*;
+    /// use rayon_jobserver::{Jobserver, ThreadPoolBuilder};
+    ///
+    /// ThreadPoolBuilder::new().jobserver(Jobserver::new(1)).build_global()?;
+    /// let total: u64 = (1..=1_000_u64).into_par_iter().sum();
+    /// # assert_eq!(total, 500_500);
+    /// # Ok::<(), rayon_jobserver::BuildError>(())
+    /// ```
     /// # Errors
     ///
     /// As [`build`](ThreadPoolBuilder::build), and if rayon's global pool exists already, by an
@@ -403,103 +402,6 @@ impl<S: Spawn> ThreadPoolBuilder<S> {
         global::set(adopted, governor, jobserver);
         Ok(())
     }
-}
-
-/// What belongs to a pool beside rayon's own.
-struct Parts {
-    governor: Arc<Governor>,
-    /// Where the governor's thread waits for its way into the pool.
-    thread: mpsc::SyncSender<Post>,
-    jobserver: Jobserver,
-    /// The first worker, if that is this thread.
-    adopted: Option<Adopted>,
-    anchored: bool,
-}
-
-impl Parts {
-    /// Runs rayon's part; should it fail, lets go of the threads it may have started.
-    fn prepared<T>(
-        &self,
-        build: impl FnOnce() -> Result<T, rayon_core::ThreadPoolBuildError>,
-    ) -> Result<T, BuildError> {
-        // Before any worker can come up, find the fund that is for this thread, and take it.
-        if self.adopted.is_some() {
-            self.governor.adopt_current_thread();
-        } else if self.anchored {
-            self.governor.anchor();
-        }
-        let mut unbuilt = Unbuilt(Some(&self.governor));
-        let built = build().map_err(BuildError::rayon)?;
-        unbuilt.0 = None;
-        Ok(built)
-    }
-
-    /// Gives the governor's thread its way into the pool that has been built.
-    fn complete(
-        self,
-        post: impl Fn(Arc<dyn Attendant>, Errand) + Send + 'static,
-    ) -> (Option<Adopted>, Arc<Governor>, Jobserver) {
-        let governor = Arc::clone(&self.governor);
-        // Received, for the thread waits for nothing else.
-        let _ = self.thread.send(Box::new(move |errand| post(Arc::clone(&governor) as _, errand)));
-        (self.adopted, self.governor, self.jobserver)
-    }
-}
-
-/// Starts the governor's thread, which does nothing before it is given its way into the pool, and ends if it
-/// is given none.
-///
-/// Before rayon's own threads: once rayon has built its global pool, nobody can take that back.
-fn start(driver: Driver) -> Result<mpsc::SyncSender<Post>, BuildError> {
-    let (give, way_in) = mpsc::sync_channel(1);
-    let thread = thread::Builder::new().name("rayon-governor".to_owned());
-    let body = move || {
-        if let Ok(post) = way_in.recv() {
-            driver.run(post);
-        }
-    };
-    thread.spawn(body).map_err(BuildError::thread)?;
-    Ok(give)
-}
-
-/// Lets the threads go that have started for a pool that is not built: an error or a panic of the program's own
-/// functions has come between. They would wait for ever.
-struct Unbuilt<'a>(Option<&'a Arc<Governor>>);
-
-impl Drop for Unbuilt<'_> {
-    fn drop(&mut self) {
-        self.0.into_iter().for_each(|governor| governor.abandon());
-    }
-}
-
-/// Passes panics on to the user's handler. Those that rayon aborts for, because there is no handler
-/// or it panics itself, are passed on to rayon after the tokens have gone back.
-fn last_rites(handler: Option<PanicHandler>) -> impl Fn(Box<dyn Any + Send>) + Send + Sync {
-    move |panic| {
-        let outcome = match &handler {
-            Some(handler) => panic::catch_unwind(AssertUnwindSafe(|| handler(panic))),
-            None => Err(panic),
-        };
-        if let Err(fatal) = outcome {
-            give_back_at_last();
-            panic::resume_unwind(fatal);
-        }
-    }
-}
-
-/// A start handler that deals with its own panics as rayon would: after it, the worker must still
-/// come to our gate.
-fn guarded(handler: StartHook, on_panic: Option<PanicHandler>) -> StartHook {
-    Box::new(move |index| {
-        let Err(panic) = panic::catch_unwind(AssertUnwindSafe(|| handler(index))) else { return };
-        let Some(on_panic) = &on_panic else { panic::resume_unwind(panic) };
-        if panic::catch_unwind(AssertUnwindSafe(|| on_panic(panic))).is_err() {
-            give_back_at_last();
-            // As in rayon. Passed on, it would only go to the same handler once more, and the
-            // worker past our gate.
-            process::abort();
-        }
-    })
 }
 
 /// The number of threads rayon would choose.

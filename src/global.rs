@@ -52,6 +52,13 @@ fn enter_and_wait() -> (Option<Visit>, Option<Announced<'static>>, Loan) {
 
 /// Counters of the global pool; `None` unless [`build_global`] built it.
 ///
+/// ```
+/// rayon_jobserver::ThreadPoolBuilder::new().build_global()?;
+/// let stats = rayon_jobserver::global::stats().expect("it has just been built");
+/// assert_eq!(stats.overcommits, 0);
+/// # Ok::<(), rayon_jobserver::BuildError>(())
+/// ```
+///
 /// # Panics
 ///
 /// In a child made by `fork`.

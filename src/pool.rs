@@ -104,6 +104,11 @@ impl ThreadPool {
 
     /// Runs two closures in the pool, in parallel if a worker is free.
     ///
+    /// ```
+    /// let pool = rayon_jobserver::ThreadPoolBuilder::new().num_threads(2).build()?;
+    /// assert_eq!(pool.join(|| 6, || 7), (6, 7));
+    /// # Ok::<(), rayon_jobserver::BuildError>(())
+    /// ```
     /// # Panics
     ///
     /// If one of them panics, with its payload; and in a child made by `fork`.
@@ -121,6 +126,17 @@ impl ThreadPool {
 
     /// Runs `op` in the pool with a scope whose jobs may borrow, and waits for them all.
     ///
+    /// ```
+    /// let pool = rayon_jobserver::ThreadPoolBuilder::new().num_threads(2).build()?;
+    /// let mut words = ["to", "be"].map(String::from);
+    /// pool.scope(|scope| {
+    ///     for word in &mut words {
+    ///         scope.spawn(|_| word.make_ascii_uppercase());
+    ///     }
+    /// });
+    /// assert_eq!(words, ["TO", "BE"]);
+    /// # Ok::<(), rayon_jobserver::BuildError>(())
+    /// ```
     /// # Panics
     ///
     /// If `op` or one of the jobs panics, with its payload; and in a child made by `fork`.
@@ -190,6 +206,16 @@ impl ThreadPool {
 
     /// Runs `op` in the pool without waiting for it. It runs even if the pool is dropped.
     ///
+    /// ```
+    /// use std::sync::mpsc;
+    ///
+    /// let pool = rayon_jobserver::ThreadPoolBuilder::new().num_threads(2).build()?;
+    /// let (send, receive) = mpsc::channel();
+    /// pool.spawn(move || send.send(42).expect("somebody waits"));
+    /// drop(pool);
+    /// assert_eq!(receive.recv(), Ok(42));
+    /// # Ok::<(), rayon_jobserver::BuildError>(())
+    /// ```
     /// A panic in `op` goes to the panic handler, without which the process aborts.
     ///
     /// # Panics
@@ -229,6 +255,14 @@ impl ThreadPool {
     /// No more workers run at once than the tokens allow: those that have run make way for the
     /// others.
     ///
+    /// ```
+    /// use rayon_jobserver::{Jobserver, ThreadPoolBuilder};
+    ///
+    /// let pool = ThreadPoolBuilder::new().num_threads(4).jobserver(Jobserver::new(1)).build()?;
+    /// assert_eq!(pool.broadcast(|context| context.index()), [0, 1, 2, 3]);
+    /// assert!(pool.stats().peak <= 2, "two at a time");
+    /// # Ok::<(), rayon_jobserver::BuildError>(())
+    /// ```
     /// # Panics
     ///
     /// If `op` panics on a worker, with its payload, once all have run; and in a child made by `fork`.

@@ -112,6 +112,16 @@ impl Jobserver {
     /// functions of that name of the crate `jobserver` pass such descriptors on no longer. The open file descriptions,
     /// which other processes share, are left as they are.
     ///
+    /// ```
+    /// use rayon_jobserver::Jobserver;
+    ///
+    /// match Jobserver::from_env() {
+    ///     Ok(Some(jobserver)) => println!("{} tokens are free", jobserver.available()?),
+    ///     Ok(None) => println!("nobody shares the machine with us"),
+    ///     Err(error) => eprintln!("warning: {error}"),
+    /// }
+    /// # Ok::<(), rayon_jobserver::JobserverError>(())
+    /// ```
     /// # Errors
     ///
     /// If some are named but none can be used: it does not exist, was not passed on (a make recipe
@@ -131,6 +141,10 @@ impl Jobserver {
     /// none. A new one each time, as with [`from_env`](Jobserver::from_env); programs that want one for all their
     /// pools use [`inherited_or_new`](Jobserver::inherited_or_new).
     ///
+    /// ```
+    /// let jobserver = rayon_jobserver::Jobserver::from_env_or_new(3)?;
+    /// # Ok::<(), rayon_jobserver::JobserverError>(())
+    /// ```
     /// # Errors
     ///
     /// As [`from_env`](Jobserver::from_env).
@@ -193,6 +207,11 @@ impl Jobserver {
     /// Makes a budget of `limit` tokens, for `limit` + 1 jobs at once.
     ///
     /// It costs no descriptor until it is passed on to a child, and becomes a real jobserver then.
+    /// ```
+    /// let jobserver = rayon_jobserver::Jobserver::new(3);
+    /// assert_eq!(jobserver.available()?, 3);
+    /// # Ok::<(), rayon_jobserver::JobserverError>(())
+    /// ```
     pub fn new(limit: usize) -> Jobserver {
         Self::over(Source::local(limit))
     }
@@ -205,6 +224,16 @@ impl Jobserver {
     ///
     /// Where it cannot be opened again (off Linux, unless it is a fifo), tokens can only be waited for, and
     /// those held when the process ends are lost.
+    /// ```
+    /// use rayon_jobserver::Jobserver;
+    ///
+    /// let client = jobserver::Client::new(3)?;
+    /// let jobserver = Jobserver::from_client(client.clone());
+    /// let token = client.acquire()?; // by a part of the program that has nothing to do with the pools
+    /// assert_eq!(jobserver.available()?, 2);
+    /// # drop(token);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn from_client(client: jobserver::Client) -> Jobserver {
         Self::over(Source::client(client))
     }
@@ -236,6 +265,13 @@ impl Jobserver {
     /// **Where there are no tokens, as under `make -j1`, none ever comes.** The threads of a
     /// [session](crate::session) take turns on the own slot instead.
     ///
+    /// ```
+    /// let jobserver = rayon_jobserver::Jobserver::new(1);
+    /// let token = jobserver.acquire();
+    /// assert_eq!(jobserver.held(), 1, "this thread may compute beside the pools");
+    /// drop(token);
+    /// assert_eq!(jobserver.held(), 0);
+    /// ```
     /// # Panics
     ///
     /// In a child made by `fork`: the jobserver is its parent's.
@@ -252,6 +288,11 @@ impl Jobserver {
     /// Off Linux, `None` where tokens can only be waited for: on Windows, and with inherited descriptors,
     /// which cannot be opened again there.
     ///
+    /// ```
+    /// let jobserver = rayon_jobserver::Jobserver::new(2);
+    /// let tokens: Vec<_> = std::iter::from_fn(|| jobserver.try_acquire()).collect();
+    /// assert_eq!(tokens.len(), 2);
+    /// ```
     /// # Panics
     ///
     /// As [`acquire`](Jobserver::acquire).
@@ -268,6 +309,14 @@ impl Jobserver {
     /// worker (or thread of a [session](crate::session)) that waits for it; elsewhere, [`acquire`](Jobserver::acquire)
     /// one for it.
     ///
+    /// ```
+    /// use std::process::Command;
+    ///
+    /// let jobserver = rayon_jobserver::Jobserver::new(3);
+    /// let mut cargo = Command::new("cargo");
+    /// jobserver.configure(cargo.arg("build"))?;
+    /// # Ok::<(), rayon_jobserver::JobserverError>(())
+    /// ```
     /// # Errors
     ///
     /// - If a budget of this process cannot be made a real jobserver, such as one of more tokens
@@ -347,6 +396,12 @@ impl Jobserver {
     ///
     /// From then on no token is taken. The pools go on with what they hold, and in the end on
     /// the own slot, which also serves threads that wait in [`acquire`](Jobserver::acquire).
+    /// ```
+    /// let jobserver = rayon_jobserver::Jobserver::inherited();
+    /// if let Some(failure) = jobserver.failure() {
+    ///     eprintln!("warning: {failure}; tokens lost: {}", jobserver.losses());
+    /// }
+    /// ```
     pub fn failure(&self) -> Option<Arc<JobserverError>> {
         self.ledger.failure()
     }
