@@ -12,8 +12,8 @@ use crate::session::Loan;
 struct Place {
     governor: Weak<Governor>,
     worker: usize,
-    /// The pool's workers have been called to offer a token.
-    calling: Arc<AtomicBool>,
+    /// The pool's workers have been summoned to offer a token.
+    summoning: Arc<AtomicBool>,
 }
 
 thread_local! {
@@ -25,8 +25,8 @@ thread_local! {
 
 /// Notes that this thread is a worker, which may run jobs from now on.
 pub(crate) fn settle(governor: &Arc<Governor>, worker: usize) {
-    let calling = governor.calling();
-    HOME.set(Some(Place { governor: Arc::downgrade(governor), worker, calling }));
+    let summoning = governor.summoning();
+    HOME.set(Some(Place { governor: Arc::downgrade(governor), worker, summoning }));
 }
 
 /// Runs `op`, which waits for something other than a job, while another worker uses this one's token.
@@ -115,9 +115,9 @@ fn home() -> Option<(Arc<Governor>, usize)> {
     Some(home).filter(|(governor, _)| governor.home().is_here())
 }
 
-/// The same, if the pool's workers have been called to offer a token: where they have not, nothing is touched that
+/// The same, if the pool's workers have been summoned to offer a token: where they have not, nothing is touched that
 /// other threads write to.
-pub(crate) fn home_that_calls() -> Option<(Arc<Governor>, usize)> {
-    let calls = |place: &Place| place.calling.load(Ordering::Relaxed);
-    HOME.try_with(|home| home.borrow().as_ref().is_some_and(calls)).ok()?.then(home)?
+pub(crate) fn home_that_summons() -> Option<(Arc<Governor>, usize)> {
+    let summons = |place: &Place| place.summoning.load(Ordering::Relaxed);
+    HOME.try_with(|home| home.borrow().as_ref().is_some_and(summons)).ok()?.then(home)?
 }

@@ -30,7 +30,7 @@ use crate::blocking;
 /// # Ok::<(), rayon_jobserver::BuildError>(())
 /// ```
 pub fn yield_token() {
-    if let Some((governor, worker)) = blocking::home_that_calls() {
+    if let Some((governor, worker)) = blocking::home_that_summons() {
         governor.yields(worker);
     }
 }

@@ -459,7 +459,7 @@ mod tests {
             self.0[index].occupy(0);
         }
         fn probe_taken(&self, _: Option<usize>, _: bool) {}
-        fn called(&self, _: Option<usize>) {}
+        fn summoned(&self, _: Option<usize>) {}
     }
 
     #[test]

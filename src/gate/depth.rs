@@ -19,8 +19,8 @@ thread_local! {
     /// Where on its stack this thread took its last probe.
     static LAST: Cell<usize> = const { Cell::new(0) };
 
-    /// How many calls this worker has come to.
-    static CALLS: Cell<u64> = const { Cell::new(0) };
+    /// How many summonses this worker has come to.
+    static SUMMONSES: Cell<u64> = const { Cell::new(0) };
 }
 
 /// Is told of workers that start, and of workers that come to jobs of ours.
@@ -28,7 +28,7 @@ pub(crate) trait Attendant: Send + Sync {
     fn worker_started(self: Arc<Self>, index: usize);
     /// `moved`: elsewhere on its stack than its last probe, so the worker has begun or ended a wait since.
     fn probe_taken(&self, depth: Option<usize>, moved: bool);
-    fn called(&self, depth: Option<usize>);
+    fn summoned(&self, depth: Option<usize>);
 }
 
 /// A job of ours.
@@ -37,7 +37,7 @@ pub(crate) enum Errand {
     /// Whoever has nothing else to do finds it in the injector.
     Probe,
     /// Each worker has a copy in its own queue, and comes to it before it steals.
-    Call,
+    Summons,
 }
 
 /// Gives a pool the start handler whose frame is the mark that depths are measured from.
@@ -72,15 +72,15 @@ pub(crate) fn post(pool: Option<&ThreadPool>, attendant: Arc<dyn Attendant>, err
                 None => rayon_core::spawn(probe),
             }
         }
-        Errand::Call => {
-            let call = move |_: BroadcastContext<'_>| {
+        Errand::Summons => {
+            let summons = move |_: BroadcastContext<'_>| {
                 let mark = 0_u8;
-                CALLS.set(CALLS.get() + 1);
-                attendant.called(depth_of((&raw const mark).addr()));
+                SUMMONSES.set(SUMMONSES.get() + 1);
+                attendant.summoned(depth_of((&raw const mark).addr()));
             };
             match pool {
-                Some(pool) => pool.spawn_broadcast(call),
-                None => rayon_core::spawn_broadcast(call),
+                Some(pool) => pool.spawn_broadcast(summons),
+                None => rayon_core::spawn_broadcast(summons),
             }
         }
     }
@@ -97,16 +97,16 @@ pub(super) fn base() -> u64 {
     BASE.get() as u64
 }
 
-/// How many calls the current worker has come to.
-pub(super) fn calls() -> u64 {
-    CALLS.get()
+/// How many summonses the current worker has come to.
+pub(super) fn summonses() -> u64 {
+    SUMMONSES.get()
 }
 
 /// Whether a worker that came to an errand at this depth was within a wait.
 pub(crate) fn is_nested(errand: Errand, depth: Option<usize>) -> bool {
-    let top = top_level().map(|TopLevel { probe, call }| match errand {
+    let top = top_level().map(|TopLevel { probe, summons }| match errand {
         Errand::Probe => probe,
-        Errand::Call => call,
+        Errand::Summons => summons,
     });
     !matches!((depth, top), (Some(depth), Some(top)) if depth <= top)
 }
@@ -115,7 +115,7 @@ pub(crate) fn is_nested(errand: Errand, depth: Option<usize>) -> bool {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TopLevel {
     probe: usize,
-    call: usize,
+    summons: usize,
 }
 
 /// `None` if no thread could be started to measure them: then everybody counts as nested, which
@@ -138,7 +138,7 @@ fn measure() -> Option<TopLevel> {
         fn probe_taken(&self, depth: Option<usize>, _moved: bool) {
             self.note(depth);
         }
-        fn called(&self, depth: Option<usize>) {
+        fn summoned(&self, depth: Option<usize>) {
             self.note(depth);
         }
     }
@@ -150,7 +150,7 @@ fn measure() -> Option<TopLevel> {
         post(Some(&pool), Arc::clone(&surveyor), errand);
         receive.recv().ok().flatten()
     };
-    Some(TopLevel { probe: depth(Errand::Probe)?, call: depth(Errand::Call)? })
+    Some(TopLevel { probe: depth(Errand::Probe)?, summons: depth(Errand::Summons)? })
 }
 
 #[cfg(test)]
@@ -170,14 +170,14 @@ mod tests {
         fn probe_taken(&self, depth: Option<usize>, _moved: bool) {
             self.note(Errand::Probe, depth);
         }
-        fn called(&self, depth: Option<usize>) {
-            self.note(Errand::Call, depth);
+        fn summoned(&self, depth: Option<usize>) {
+            self.note(Errand::Summons, depth);
         }
     }
 
     #[test]
     fn depth_tells_a_wait_from_the_main_loop() {
-        for errand in [Errand::Probe, Errand::Call] {
+        for errand in [Errand::Probe, Errand::Summons] {
             let (send, receive) = mpsc::sync_channel(1);
             let note: Arc<dyn Attendant> = Arc::new(Note(send));
             let builder = ThreadPoolBuilder::new().num_threads(1);

@@ -15,10 +15,10 @@ pub(crate) use parker::Parker;
 /// This is how a parked worker does what is addressed to it alone, such as its part of a
 /// `broadcast`, without leaving the gate.
 pub(crate) fn run_own_jobs() -> bool {
-    let (mut ran, before) = (0, depth::calls());
+    let (mut ran, before) = (0, depth::summonses());
     while rayon_core::yield_local() == Some(rayon_core::Yield::Executed) {
         ran += 1;
     }
-    // Calls of ours are no jobs.
-    ran > depth::calls() - before
+    // Summonses of ours are no jobs.
+    ran > depth::summonses() - before
 }

@@ -52,12 +52,12 @@ impl Driver {
             let mut afterwards = governor.carry_out(&mut state, now);
             afterwards.give.extend(exchanged);
             let posts = std::mem::take(&mut state.posts);
-            let call = std::mem::take(&mut state.call);
+            let summon = std::mem::take(&mut state.summon);
             let deadline = state.policy.deadline();
             let after = deadline.map(|at| at.saturating_sub(now));
             // What is due already is done at once, without a sleep and a wake-up.
             let again = after == Some(0);
-            if posts > 0 || call {
+            if posts > 0 || summon {
                 if state.policy.presumes_sleep() {
                     let sample = state.policy.sample();
                     sample.for_each(|worker| governor.seats[worker].await_probe());
@@ -70,7 +70,7 @@ impl Driver {
             drop(state);
             // The alarm would wake this very thread.
             governor.follow_up(Afterwards { ring: false, ..afterwards });
-            if posts == 0 && !call && !again {
+            if posts == 0 && !summon && !again {
                 return ControlFlow::Continue(after);
             }
             if posts > 0 {
@@ -78,8 +78,8 @@ impl Driver {
                 posted = true;
             }
             (0..posts).for_each(|_| post(Errand::Probe));
-            if call {
-                post(Errand::Call);
+            if summon {
+                post(Errand::Summons);
             }
         }
     }

@@ -49,8 +49,8 @@ pub(crate) struct Governor {
     posted: AtomicU64,
     /// A rival starves: look at the market although no deadline has come.
     nudged: AtomicBool,
-    /// The workers have been called to offer a token: for workers in a job, which do not hold the lock.
-    calling: Arc<AtomicBool>,
+    /// The workers have been summoned to offer a token: for workers in a job, which do not hold the lock.
+    summoning: Arc<AtomicBool>,
     born: Instant,
     detect: Option<Nanos>,
     /// May be locked while the state is, never the other way round.
@@ -65,8 +65,8 @@ struct State {
     demand: Option<Demand>,
     /// How many probes the governor's thread is to post.
     posts: usize,
-    /// Whether it is also to post a call.
-    call: bool,
+    /// Whether it is also to summon the workers.
+    summon: bool,
     /// Until when the governor's thread means to sleep; `None` while it is awake.
     asleep_until: Option<Nanos>,
     watch: Watch,
@@ -99,7 +99,7 @@ impl Governor {
                 purse: Purse::new(ledger),
                 demand: None,
                 posts: 0,
-                call: false,
+                summon: false,
                 asleep_until: None,
                 watch: Watch::default(),
             }),
@@ -111,7 +111,7 @@ impl Governor {
             alarm,
             posted: AtomicU64::new(0),
             nudged: AtomicBool::new(false),
-            calling: Arc::default(),
+            summoning: Arc::default(),
             born: Instant::now(),
             detect: knobs.detect,
             berth: Mutex::default(),
@@ -141,17 +141,13 @@ impl Governor {
     pub(crate) fn adopt_current_thread(&self) {
         self.seats[0].occupy(self.now());
         self.step(|_, _, _, orders| orders.take.funds += 1);
-        let mut state = self.state.lock();
-        let now = self.now();
-        let State { policy, purse, orders, .. } = &mut *state;
-        if policy.funds() == 0 {
-            purse.lend();
-            policy.granted(now, 1, orders);
-        }
-        policy.adopted(now, 0);
-        let afterwards = self.carry_out(&mut state, now);
-        drop(state);
-        self.follow_up(afterwards);
+        self.step(|policy, now, purse, orders| {
+            if policy.funds() == 0 {
+                purse.lend();
+                policy.granted(now, 1, orders);
+            }
+            policy.adopted(now, 0);
+        });
     }
 
     /// The process that has the pool's workers.
@@ -194,9 +190,9 @@ impl Governor {
         self.rule(worker, |policy, now, _, orders| policy.yields(now, worker, orders));
     }
 
-    /// Whether the workers have been called to offer a token.
-    pub(crate) fn calling(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.calling)
+    /// Whether the workers have been summoned to offer a token.
+    pub(crate) fn summoning(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.summoning)
     }
 
     /// What the pool has done so far. Panics in a forked child.
@@ -212,7 +208,7 @@ impl Governor {
     }
 
     /// Tells the policy of an event and does what it orders.
-    fn step<R>(&self, event: impl FnOnce(&mut Policy, Nanos, &Purse, &mut Orders) -> R) -> R {
+    fn step<R>(&self, event: impl FnOnce(&mut Policy, Nanos, &mut Purse, &mut Orders) -> R) -> R {
         let mut state = self.state.lock();
         let now = self.now();
         let State { policy, orders, purse, .. } = &mut *state;
@@ -227,7 +223,7 @@ impl Governor {
     fn rule(
         &self,
         worker: usize,
-        event: impl FnOnce(&mut Policy, Nanos, &Purse, &mut Orders) -> Verdict,
+        event: impl FnOnce(&mut Policy, Nanos, &mut Purse, &mut Orders) -> Verdict,
     ) {
         if self.step(event) == Verdict::Park {
             self.park(worker);
@@ -236,7 +232,7 @@ impl Governor {
 
     /// Carries out those orders that touch the state, and returns the others.
     fn carry_out(&self, state: &mut MutexGuard<'_, State>, now: Nanos) -> Afterwards {
-        let State { policy, orders, purse, demand, posts, call, asleep_until, .. } = &mut **state;
+        let State { policy, orders, purse, demand, posts, summon, asleep_until, .. } = &mut **state;
         loop {
             let asked = std::mem::take(&mut orders.take);
             if asked.funds > 0 {
@@ -258,16 +254,16 @@ impl Governor {
             policy.granted(now, more, orders);
         }
         *posts += std::mem::take(&mut orders.posts);
-        *call |= std::mem::take(&mut orders.offer);
+        *summon |= std::mem::take(&mut orders.summon);
         if std::mem::take(&mut orders.survey) {
             policy.sample().for_each(|worker| self.seats[worker].survey(now));
         }
-        if self.calling.load(Ordering::Relaxed) != policy.calls() {
-            self.calling.store(policy.calls(), Ordering::Relaxed);
+        if self.summoning.load(Ordering::Relaxed) != policy.summons() {
+            self.summoning.store(policy.summons(), Ordering::Relaxed);
         }
         let give = purse.withdraw(std::mem::take(&mut orders.give));
         debug_assert_eq!(purse.len(), policy.funds(), "the purse and the policy disagree");
-        let mut ring = *posts > 0 || *call || policy.ended();
+        let mut ring = *posts > 0 || *summon || policy.ended();
         if !ring && let Some(until) = *asleep_until {
             let deadline = policy.deadline();
             match Notice::of(now, until, deadline, self.alarm.is_timer()) {
@@ -360,16 +356,14 @@ impl Attendant for Governor {
         });
     }
 
-    fn called(&self, depth: Option<usize>) {
+    fn summoned(&self, depth: Option<usize>) {
         if !self.home.is_here() {
             // The copy of a worker in a forked child, which has come to the copy of an errand.
             return;
         }
         let worker = rayon_core::current_thread_index().expect("only workers run jobs");
-        let nested = depth::is_nested(Errand::Call, depth);
-        self.rule(worker, |policy, now, _, orders| {
-            policy.called_to_offer(now, worker, nested, orders)
-        });
+        let nested = depth::is_nested(Errand::Summons, depth);
+        self.rule(worker, |policy, now, _, orders| policy.summoned(now, worker, nested, orders));
     }
 }
 

@@ -92,9 +92,9 @@ pub(crate) struct Orders {
     pub(crate) give: usize,
     /// Post this many probes.
     pub(crate) posts: usize,
-    /// Call every worker, by a job in the queue of each, to offer what funds it: whoever comes is
-    /// to tell by [`Policy::called_to_offer`].
-    pub(crate) offer: bool,
+    /// Summon every worker, by a job in the queue of each, to offer what funds it: whoever comes is
+    /// to tell by [`Policy::summoned`].
+    pub(crate) summon: bool,
     /// See the [sample](Policy::sample) as it is now: the next probes are judged by what they do from
     /// here on.
     pub(crate) survey: bool,

@@ -1,12 +1,12 @@
 //! Fair share: a pool that is busy throughout offers a token to others now and then.
 //!
-//! Busy workers look at nothing but their own queues, so all are called by a copy of a job in the
+//! Busy workers look at nothing but their own queues, so all are summoned by a copy of a job in the
 //! queue of each, as rayon broadcasts; the first that comes to it parks, and what funded it goes
 //! back. If nobody has taken it a moment later the pool fetches it again. Within one long call that
 //! may be far off: there a worker may come in the midst of a job, if the program lets it.
 //!
 //! Parked workers come to their turns by that, too, and those that wait for a latch. In a pool where nobody is
-//! ever idle nothing else looks after them, so that one that must not give way calls its workers as well.
+//! ever idle nothing else looks after them, so that one that must not give way summons its workers as well.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -24,16 +24,16 @@ pub(crate) struct Pace {
     pub(crate) pause: (Nanos, Nanos),
     /// How long an offered token lies there before it is fetched back.
     pub(crate) offer: Nanos,
-    /// Whether others get anything. If not, workers are called for those of the pool that are parked.
+    /// Whether others get anything. If not, workers are summoned for those of the pool that are parked.
     pub(crate) gives: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    /// The workers are called at this instant, if there is one.
+    /// The workers are summoned at this instant, if there is one.
     Waiting(Option<Nanos>),
-    /// They have been called, and none has come yet.
-    Called,
+    /// They have been summoned, and none has come yet.
+    Summoned,
     /// One has parked; its fund pays for turns of the others before it goes back, if it does.
     Leaving,
     /// A token has gone back; at this instant it shows whether somebody took it.
@@ -49,12 +49,12 @@ enum Leave {
     Amid,
 }
 
-/// So many copies of the call for each worker, and no more are posted as long as those come who are amid a job.
+/// So many copies of the summons for each worker, and no more are posted as long as those come who are amid a job.
 const COPIES: usize = 8;
 
 #[derive(Debug)]
 pub(super) struct Lease {
-    /// `None` if nobody is ever called.
+    /// `None` if nobody is ever summoned.
     pace: Option<Pace>,
     stage: Stage,
     /// Offers in a row that nobody took.
@@ -63,7 +63,7 @@ pub(super) struct Lease {
     swapped: bool,
     /// The last one was in the midst of a job.
     amid: bool,
-    /// How many copies of the call lie in the workers' queues.
+    /// How many copies of the summons lie in the workers' queues.
     copies: usize,
 }
 
@@ -84,12 +84,12 @@ impl Lease {
     pub(super) fn due(&self) -> Option<Nanos> {
         match self.stage {
             Stage::Waiting(at) => at,
-            Stage::Called | Stage::Leaving => None,
+            Stage::Summoned | Stage::Leaving => None,
             Stage::Offered(until) => Some(until),
         }
     }
 
-    /// Whether others may have what funds a worker that is called.
+    /// Whether others may have what funds a worker that is summoned.
     fn gives(&self) -> bool {
         self.pace.is_some_and(|pace| pace.gives)
     }
@@ -114,7 +114,7 @@ impl Lease {
     }
 
     /// Waits as briefly as ever: whoever came was of more use here, for which others need not wait longer.
-    /// Never twice in a row, since each call leaves a copy in the queue of every parked worker.
+    /// Never twice in a row, since each summons leaves a copy in the queue of every parked worker.
     fn wait_briefly(&mut self, now: Nanos, funds: usize) {
         self.wait(now, funds);
         if let (Stage::Waiting(Some(at)), Some(pace)) = (&mut self.stage, self.pace) {
@@ -133,7 +133,7 @@ impl Lease {
                     *at = (*at).max(now + pace.term);
                 }
             }
-            Stage::Called | Stage::Leaving | Stage::Offered(_) => {}
+            Stage::Summoned | Stage::Leaving | Stage::Offered(_) => {}
         }
     }
 }
@@ -147,20 +147,20 @@ fn scatter(pause: Nanos, now: Nanos) -> Nanos {
 }
 
 impl Policy {
-    /// Calls the workers if it is time, or looks what became of the token that was offered.
+    /// Summons the workers if it is time, or looks what became of the token that was offered.
     pub(super) fn tend_lease(&mut self, now: Nanos, market: Market, out: &mut Orders) {
         if self.lease.due().is_none_or(|at| at > now) {
             return;
         }
         match self.lease.stage {
-            Stage::Waiting(_) if self.draining || !self.has_use_for_calls(market) => {
+            Stage::Waiting(_) if self.draining || !self.has_use_for_summonses(market) => {
                 self.lease.wait(now, self.funds);
             }
             Stage::Waiting(_) => {
-                self.lease.stage = Stage::Called;
+                self.lease.stage = Stage::Summoned;
                 if !self.lease.amid || self.lease.copies < COPIES * self.workers {
                     self.lease.copies += self.workers;
-                    out.offer = true;
+                    out.summon = true;
                 }
             }
             Stage::Offered(_) => {
@@ -173,12 +173,12 @@ impl Policy {
                 self.lease.wait(now, self.funds);
                 out.take.funds += self.absences.yielding();
             }
-            Stage::Called | Stage::Leaving => {}
+            Stage::Summoned | Stage::Leaving => {}
         }
     }
 
-    /// Whether anybody may be waiting for what a worker leaves that comes to a call.
-    fn has_use_for_calls(&self, market: Market) -> bool {
+    /// Whether anybody may be waiting for what a worker leaves that is summoned.
+    fn has_use_for_summonses(&self, market: Market) -> bool {
         // While a token lies there, no other process waits for one.
         if self.lease.gives() {
             return market.contended();
@@ -188,13 +188,13 @@ impl Policy {
         comes_back && (self.roster.len() > 0 || self.absences.queued() > 0)
     }
 
-    /// Whether the workers are called to offer a token, and none has come yet.
-    pub(crate) fn calls(&self) -> bool {
-        self.lease.stage == Stage::Called && self.lease.gives()
+    /// Whether the workers are summoned to offer a token, and none has come yet.
+    pub(crate) fn summons(&self) -> bool {
+        self.lease.stage == Stage::Summoned && self.lease.gives()
     }
 
-    /// A worker has come because all were called.
-    pub(crate) fn called_to_offer(
+    /// A worker has come because all were summoned.
+    pub(crate) fn summoned(
         &mut self,
         now: Nanos,
         worker: usize,
@@ -203,7 +203,7 @@ impl Policy {
     ) -> Verdict {
         self.lease.copies = self.lease.copies.saturating_sub(1);
         let verdict = self.make_way(now, worker, Leave::Idle { nested }, out);
-        if self.lease.copies == 0 && self.lease.stage == Stage::Called {
+        if self.lease.copies == 0 && self.lease.stage == Stage::Summoned {
             // All who came were away, or in their turns.
             self.lease.wait(now, self.funds);
         }
@@ -215,11 +215,11 @@ impl Policy {
         self.make_way(now, worker, Leave::Amid, out)
     }
 
-    /// A worker makes way, if all are called to offer a token.
+    /// A worker makes way, if all are summoned to offer a token.
     fn make_way(&mut self, now: Nanos, worker: usize, leave: Leave, out: &mut Orders) -> Verdict {
         let admitted = self.roster.is_outside(worker) && !self.in_turn(worker);
         let gives = self.lease.gives();
-        let asked = self.lease.stage == Stage::Called && (gives || leave != Leave::Amid);
+        let asked = self.lease.stage == Stage::Summoned && (gives || leave != Leave::Amid);
         if self.ended || !asked || !admitted {
             return Verdict::Stay;
         }
@@ -253,7 +253,7 @@ impl Policy {
             return Verdict::Stay;
         }
         self.lease.stage = Stage::Leaving;
-        // Everybody has a copy of the call, and perhaps of a broadcast nobody announced.
+        // Everybody has a copy of the summons, and perhaps of a broadcast nobody announced.
         self.epoch += 1;
         self.step_aside(now, worker, leave, out);
         match first {

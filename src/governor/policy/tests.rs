@@ -209,14 +209,14 @@ fn a_busy_pool_offers_a_token_and_fetches_it_back_if_nobody_takes_it() {
     assert_eq!(story.policy.admitted(), 3);
     let offers = |story: &mut Story| loop {
         let before = story.now;
-        if story.beat(DRY, Ran::No).offer {
+        if story.beat(DRY, Ran::No).summon {
             return story.now - before;
         }
     };
     let term = knobs.lease.expect("the default").term;
     assert!(offers(&mut story) > term / 2, "not at once");
     let call = |story: &mut Story, worker| {
-        story.tell(|policy, now, out| policy.called_to_offer(now, worker, false, out))
+        story.tell(|policy, now, out| policy.summoned(now, worker, false, out))
     };
     let (verdict, orders) = call(&mut story, 3);
     assert_eq!((verdict, woken(&orders)), (Verdict::Park, vec![(0, Wake::Turn)]));

@@ -145,11 +145,11 @@ impl World {
         self.release(pool);
     }
 
-    /// A worker has come to its copy of the governor's call.
+    /// A worker has come to its copy of a summons.
     pub(super) fn summon(&mut self, pool: usize, worker: usize) {
         let nested = self.seems_nested(pool, worker);
-        self.may_leave(pool, worker, "called", |policy, now, _, orders| {
-            policy.called_to_offer(now, worker, nested, orders)
+        self.may_leave(pool, worker, "summoned", |policy, now, _, orders| {
+            policy.summoned(now, worker, nested, orders)
         });
         self.release(pool);
     }
@@ -221,7 +221,7 @@ impl World {
             unreachable!("only a worker in its turn takes one");
         };
         if let Some(job) = job {
-            *ran |= !matches!(job, Job::Call);
+            *ran |= !matches!(job, Job::Summons);
             return self.execute(pool, worker, job);
         }
         let ran = *ran;

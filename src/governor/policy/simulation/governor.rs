@@ -18,9 +18,9 @@ pub(super) struct GovernorThread {
     posting: usize,
     /// When it last did.
     pub(super) posted_at: Nanos,
-    /// The same of calls: to make, and about to be made.
-    calls: bool,
-    calling: bool,
+    /// The same of summonses: to make, and about to be made.
+    summons: bool,
+    summoning: bool,
     pub(super) asleep_until: Option<Nanos>,
     /// The instant of its next step among the events, and which of them counts.
     next: Option<Nanos>,
@@ -72,7 +72,7 @@ impl World {
             home.policy.granted(now, count, &mut orders);
             self.trace(pool, &("granted", count), &orders);
         }
-        let Orders { wake, give, posts, survey, offer, .. } = orders;
+        let Orders { wake, give, posts, survey, summon, .. } = orders;
         let (now, tells) = (self.now, self.tells);
         let home = &mut self.pools[pool];
         if survey && tells {
@@ -82,10 +82,10 @@ impl World {
             }
         }
         home.governor.posts += posts;
-        home.governor.calls |= offer;
+        home.governor.summons |= summon;
         let rest = home.purse.len() - give;
         let given = home.purse.split_off(rest);
-        let mut ring = home.governor.posts > 0 || home.governor.calls || home.policy.ended();
+        let mut ring = home.governor.posts > 0 || home.governor.summons || home.policy.ended();
         if !ring && let Some(until) = home.governor.asleep_until {
             let deadline = home.policy.deadline();
             match Notice::of(now, until, deadline, self.timers) {
@@ -184,8 +184,8 @@ impl World {
             (0..posting).for_each(|_| self.inject(pool, Job::Probe));
             self.pools[pool].policy.posted(self.now);
         }
-        if std::mem::take(&mut self.pools[pool].governor.calling) {
-            self.inject_call(pool);
+        if std::mem::take(&mut self.pools[pool].governor.summoning) {
+            self.inject_summons(pool);
         }
         if self.pools[pool].policy.ended() {
             self.pools[pool].governor.over = true;
@@ -211,8 +211,8 @@ impl World {
         let home = &mut self.pools[pool];
         let deadline = home.policy.deadline();
         home.governor.posting = std::mem::take(&mut home.governor.posts);
-        home.governor.calling = std::mem::take(&mut home.governor.calls);
-        if home.governor.posting > 0 || home.governor.calling || home.policy.ended() {
+        home.governor.summoning = std::mem::take(&mut home.governor.summons);
+        if home.governor.posting > 0 || home.governor.summoning || home.policy.ended() {
             if home.policy.presumes_sleep() {
                 for worker in home.policy.sample() {
                     home.workers[worker].stirred(self.now);

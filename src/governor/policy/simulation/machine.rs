@@ -34,7 +34,7 @@ impl Latch {
 #[derive(Debug)]
 pub(super) enum Job {
     Probe,
-    Call,
+    Summons,
     Piece(Piece),
 }
 
@@ -229,12 +229,12 @@ impl World {
         }
     }
 
-    /// A copy of the governor's call for each worker.
-    pub(super) fn inject_call(&mut self, pool: usize) {
+    /// A copy of the governor's summons for each worker.
+    pub(super) fn inject_summons(&mut self, pool: usize) {
         let home = &mut self.pools[pool];
         home.holds += home.workers.len();
         for worker in 0..home.workers.len() {
-            self.pools[pool].workers[worker].mail.push_back(Job::Call);
+            self.pools[pool].workers[worker].mail.push_back(Job::Summons);
             self.rouse(pool, worker);
         }
     }

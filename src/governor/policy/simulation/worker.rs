@@ -267,7 +267,7 @@ impl World {
     pub(super) fn execute(&mut self, pool: usize, worker: usize, job: Job) {
         match job {
             Job::Probe => self.probe(pool, worker),
-            Job::Call => self.summon(pool, worker),
+            Job::Summons => self.summon(pool, worker),
             Job::Piece(piece) => {
                 let home = &mut self.pools[pool];
                 let me = &mut home.workers[worker];

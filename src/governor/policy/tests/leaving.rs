@@ -288,7 +288,7 @@ fn a_pool_that_has_ended_lets_everybody_go_on_and_wants_nothing() {
     let verdicts = [
         story.tell(|policy, now, out| policy.unblocked(now, 1, out)).0,
         story.tell(|policy, now, out| policy.yields(now, 1, out)).0,
-        story.tell(|policy, now, out| policy.called_to_offer(now, 1, false, out)).0,
+        story.tell(|policy, now, out| policy.summoned(now, 1, false, out)).0,
         story.tell(|policy, now, _| policy.started(now, 0)).0,
     ];
     assert_eq!((verdicts, story.policy.tally().absences), ([Verdict::Stay; 4], 0));

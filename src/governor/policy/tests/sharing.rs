@@ -4,15 +4,15 @@ use super::*;
 use crate::governor::policy::Pace;
 
 #[test]
-fn a_call_that_looks_after_a_nested_worker_puts_no_offer_off() {
+fn a_summons_that_looks_after_a_nested_worker_puts_no_offer_off() {
     let knobs = Knobs { detect: None, ..Knobs::default() };
     let mut story = Story::with(4, 3, knobs);
     story.spread();
     let nested = story.policy.roster.take_oldest().expect("there are but three funds");
     story.policy.roster.park_nested(nested, story.now);
-    let offers = |story: &mut Story| while !story.beat(DRY, Ran::No).offer {};
+    let offers = |story: &mut Story| while !story.beat(DRY, Ran::No).summon {};
     let call = |story: &mut Story, worker| {
-        story.tell(|policy, now, out| policy.called_to_offer(now, worker, false, out))
+        story.tell(|policy, now, out| policy.summoned(now, worker, false, out))
     };
     offers(&mut story);
     let (verdict, orders) = call(&mut story, 3);
@@ -27,12 +27,12 @@ fn a_call_that_looks_after_a_nested_worker_puts_no_offer_off() {
     assert_eq!(story.policy.tally().turns, 1, "then comes the offer, after a turn of the other");
 }
 
-/// A pool of three funds and a parked worker that has just called the others to offer a token.
-fn calling() -> Story {
+/// A pool of three funds and a parked worker that has just summoned the others to offer a token.
+fn summoning() -> Story {
     let mut story = Story::with(4, 3, Knobs { detect: None, ..Knobs::default() });
     story.spread();
-    while !story.beat(DRY, Ran::No).offer {}
-    assert!(story.policy.calls());
+    while !story.beat(DRY, Ran::No).summon {}
+    assert!(story.policy.summons());
     story
 }
 
@@ -46,10 +46,10 @@ fn turned(story: &mut Story, worker: usize) -> (Verdict, Orders) {
 
 #[test]
 fn whoever_yields_is_funded_again_before_anybody_else_but_not_by_what_it_left() {
-    let mut story = calling();
+    let mut story = summoning();
     let (verdict, orders) = yields(&mut story, 3);
     assert_eq!((verdict, woken(&orders)), (Verdict::Park, vec![(0, Wake::Turn)]));
-    assert!(!story.policy.calls());
+    assert!(!story.policy.summons());
     assert_eq!(yields(&mut story, 2).0, Verdict::Stay, "one is enough");
     assert_eq!(turned(&mut story, 0).0, Verdict::Park, "its turn was for what may lie there");
     assert_eq!((story.policy.admitted(), story.funds), (2, 1), "it lies there");
@@ -60,7 +60,7 @@ fn whoever_yields_is_funded_again_before_anybody_else_but_not_by_what_it_left() 
 
 #[test]
 fn whoever_yields_what_others_take_waits_for_the_next_fund() {
-    let mut story = calling();
+    let mut story = summoning();
     let _ = yields(&mut story, 3);
     let _ = turned(&mut story, 0);
     story.funds -= 1;
@@ -75,7 +75,7 @@ fn whoever_yields_what_others_take_waits_for_the_next_fund() {
 /// Once they handed what was left of the funds round among them, and nobody else got a second one.
 #[test]
 fn one_after_another_yields_until_a_single_fund_is_left() {
-    let mut story = calling();
+    let mut story = summoning();
     for (worker, left) in [(3, 2), (2, 1)] {
         assert_eq!(yields(&mut story, worker).0, Verdict::Park);
         while let Some(parked) = story.policy.sweep.in_turn {
@@ -83,7 +83,7 @@ fn one_after_another_yields_until_a_single_fund_is_left() {
         }
         assert_eq!((story.policy.admitted(), story.funds), (left, 1));
         story.funds = 0;
-        while left > 1 && !story.policy.calls() {
+        while left > 1 && !story.policy.summons() {
             story.beat(DRY, Ran::No);
         }
     }
@@ -91,25 +91,25 @@ fn one_after_another_yields_until_a_single_fund_is_left() {
 
 #[test]
 fn nobody_yields_what_the_pool_cannot_spare() {
-    let mut story = calling();
+    let mut story = summoning();
     assert_eq!(yields(&mut story, 0).0, Verdict::Stay, "it has nothing");
     let mut story = Story::with(2, 1, Knobs { detect: None, ..Knobs::default() });
     story.spread();
-    assert_eq!(yields(&mut story, 1).0, Verdict::Stay, "nobody is called");
+    assert_eq!(yields(&mut story, 1).0, Verdict::Stay, "nobody is summoned");
 }
 
 #[test]
-fn calls_that_none_but_yielding_workers_come_to_pile_up_no_further() {
-    let mut story = calling();
+fn summonses_that_none_but_yielding_workers_come_to_pile_up_no_further() {
+    let mut story = summoning();
     let mut posted = 1;
     for _ in 0..100 {
         assert_eq!(yields(&mut story, 3).0, Verdict::Park);
         while let Some(worker) = story.policy.sweep.in_turn {
             let _ = turned(&mut story, worker);
         }
-        while !story.policy.calls() {
+        while !story.policy.summons() {
             let orders = story.beat(DRY, Ran::No);
-            posted += usize::from(orders.offer);
+            posted += usize::from(orders.summon);
             orders.wake.iter().for_each(|_| story.resumed());
         }
     }
@@ -212,12 +212,12 @@ fn a_busy_pool_that_must_not_give_way_looks_after_those_that_are_parked_and_keep
     let call = |story: &mut Story, worker| {
         let (_, longest) = lease.expect("the default").pause;
         let before = story.now;
-        while !story.beat(DRY, Ran::No).offer {
-            assert!(story.now <= before + 2 * longest, "nobody is called");
+        while !story.beat(DRY, Ran::No).summon {
+            assert!(story.now <= before + 2 * longest, "nobody is summoned");
         }
-        assert!(!story.policy.calls(), "not in the midst of a job");
+        assert!(!story.policy.summons(), "not in the midst of a job");
         assert_eq!(yields(story, worker).0, Verdict::Stay);
-        story.tell(|policy, now, out| policy.called_to_offer(now, worker, false, out))
+        story.tell(|policy, now, out| policy.summoned(now, worker, false, out))
     };
     let (verdict, orders) = call(&mut story, 5);
     assert_eq!((verdict, woken(&orders)), (Verdict::Park, vec![(nested, Wake::Work)]));
@@ -234,9 +234,9 @@ fn a_busy_pool_that_must_not_give_way_looks_after_those_that_are_parked_and_keep
     assert_eq!(call(&mut story, next).0, Verdict::Park, "and once more");
 }
 
-/// Once they were called no more, and the pool kept all its tokens.
+/// Once they were summoned no more, and the pool kept all its tokens.
 #[test]
-fn a_call_to_which_all_came_in_vain_is_over() {
+fn a_summons_to_which_all_came_in_vain_is_over() {
     let lease = Knobs::default().lease;
     let mut story = Story::with(3, 3, Knobs { detect: None, lease, ..Knobs::default() });
     story.spread();
@@ -244,32 +244,32 @@ fn a_call_to_which_all_came_in_vain_is_over() {
     let _ = all.map(|worker| story.tell(|policy, now, out| policy.blocked(now, worker, out)));
     let _ = all.map(|worker| story.tell(|policy, now, out| policy.unblocked(now, worker, out)));
     assert_eq!(story.policy.admitted(), 3, "all are back");
-    while !story.beat(DRY, Ran::No).offer {}
-    assert!(story.policy.calls());
+    while !story.beat(DRY, Ran::No).summon {}
+    assert!(story.policy.summons());
     // They come to it within closures that block, where they wait for jobs.
     let _ = all.map(|worker| story.tell(|policy, now, out| policy.blocked(now, worker, out)));
     let come = |story: &mut Story, worker| {
-        let come = story.tell(|policy, now, out| policy.called_to_offer(now, worker, true, out));
+        let come = story.tell(|policy, now, out| policy.summoned(now, worker, true, out));
         assert_eq!(come.0, Verdict::Stay);
-        story.policy.calls()
+        story.policy.summons()
     };
-    let called = (0..100).position(|copy| !come(&mut story, all[copy % 3]));
-    assert!(called.is_some(), "they are called still");
+    let in_vain = (0..100).position(|copy| !come(&mut story, all[copy % 3]));
+    assert!(in_vain.is_some(), "they are summoned still");
 }
 
-fn called(story: &mut Story, worker: usize, nested: bool) -> (Verdict, Orders) {
-    story.tell(|policy, now, out| policy.called_to_offer(now, worker, nested, out))
+fn summoned(story: &mut Story, worker: usize, nested: bool) -> (Verdict, Orders) {
+    story.tell(|policy, now, out| policy.summoned(now, worker, nested, out))
 }
 
 /// Lets so many offers pass, each of which is taken or lies there, and says how long the pool waits for the next one.
 fn pause_after(story: &mut Story, offers: usize, taken: bool) -> Nanos {
     for _ in 0..offers {
-        while !story.policy.calls() {
+        while !story.policy.summons() {
             let orders = story.beat(DRY, Ran::No);
             orders.wake.iter().for_each(|_| story.resumed());
         }
         let worker = story.policy.roster.outsiders(0, 1).next().expect("three are funded");
-        let _ = called(story, worker, false);
+        let _ = summoned(story, worker, false);
         while let Some(worker) = story.policy.sweep.in_turn {
             let _ = turned(story, worker);
         }
@@ -281,7 +281,7 @@ fn pause_after(story: &mut Story, offers: usize, taken: bool) -> Nanos {
 
 #[test]
 fn offers_are_as_frequent_as_at_first_once_somebody_takes_one() {
-    let mut story = calling();
+    let mut story = summoning();
     let (_, longest) = Knobs::default().lease.expect("the default").pause;
     assert_eq!(pause_after(&mut story, 8, false), longest);
     story.policy.release.saw(0);
@@ -290,12 +290,12 @@ fn offers_are_as_frequent_as_at_first_once_somebody_takes_one() {
 
 /// As long as a token lies there no other process waits for one.
 #[test]
-fn nobody_is_called_while_nobody_can_have_a_use_for_it() {
-    let mut story = calling();
+fn nobody_is_summoned_while_nobody_can_have_a_use_for_it() {
+    let mut story = summoning();
     let _ = pause_after(&mut story, 1, false);
     let begin = story.now;
     while story.now < begin + 1_000 * MILLISECOND {
-        assert!(!story.beat(PLENTY, Ran::No).offer);
+        assert!(!story.beat(PLENTY, Ran::No).summon);
     }
 }
 
@@ -303,27 +303,27 @@ fn nobody_is_called_while_nobody_can_have_a_use_for_it() {
 fn whoever_yielded_has_what_nobody_took_although_nobody_is_parked() {
     let mut story = Story::with(3, 3, Knobs { detect: None, ..Knobs::default() });
     story.spread();
-    while !story.beat(DRY, Ran::No).offer {}
+    while !story.beat(DRY, Ran::No).summon {}
     let (verdict, orders) = yields(&mut story, 2);
     assert_eq!((verdict, woken(&orders), story.funds), (Verdict::Park, vec![], 1));
     assert_eq!(woken(&story.beat(PLENTY, Ran::No)), [(2, Wake::Work)]);
 }
 
 #[test]
-fn whoever_is_called_makes_room_for_one_that_is_back_from_blocking() {
-    let mut story = calling();
+fn whoever_is_summoned_makes_room_for_one_that_is_back_from_blocking() {
+    let mut story = summoning();
     story.tell(|policy, now, out| policy.blocked(now, 3, out));
     let _ = story.tell(|policy, now, out| policy.unblocked(now, 3, out));
-    let (verdict, orders) = called(&mut story, 2, false);
+    let (verdict, orders) = summoned(&mut story, 2, false);
     assert_eq!((verdict, woken(&orders)), (Verdict::Park, vec![(3, Wake::Work)]));
     assert_eq!((story.policy.admitted(), story.policy.tally().turns), (3, 0));
-    assert!(story.policy.lease.due() > Some(story.now), "the next ones are called later");
+    assert!(story.policy.lease.due() > Some(story.now), "the next ones are summoned later");
 }
 
 #[test]
 fn one_that_comes_back_during_the_turns_before_an_offer_has_the_fund() {
-    let mut story = calling();
-    assert_eq!(woken(&called(&mut story, 3, false).1), [(0, Wake::Turn)]);
+    let mut story = summoning();
+    assert_eq!(woken(&summoned(&mut story, 3, false).1), [(0, Wake::Turn)]);
     story.tell(|policy, now, out| policy.blocked(now, 2, out));
     while story.policy.absences.queued() == 0 {
         // It was parked meanwhile, and took the fund of the one that blocked.
@@ -336,30 +336,30 @@ fn one_that_comes_back_during_the_turns_before_an_offer_has_the_fund() {
 }
 
 #[test]
-fn one_that_waits_for_a_latch_has_but_every_other_call() {
-    let mut story = calling();
+fn one_that_waits_for_a_latch_has_but_every_other_summons() {
+    let mut story = summoning();
     let nested = story.policy.roster.take_oldest().expect("there are but three funds");
     story.policy.roster.park_nested(nested, story.now);
-    assert_eq!(woken(&called(&mut story, 3, true).1), [(nested, Wake::Work)]);
+    assert_eq!(woken(&summoned(&mut story, 3, true).1), [(nested, Wake::Work)]);
     story.resumed();
-    while !story.policy.calls() {
+    while !story.policy.summons() {
         story.beat(DRY, Ran::No);
     }
-    let _ = called(&mut story, 2, true);
+    let _ = summoned(&mut story, 2, true);
     assert_eq!((story.policy.tally().offers, story.policy.admitted()), (1, 2), "now others may");
 }
 
 #[test]
-fn the_last_that_is_funded_does_not_come_to_a_call_but_others_do_later() {
-    let mut story = calling();
+fn the_last_that_is_funded_does_not_heed_a_summons_but_others_do_later() {
+    let mut story = summoning();
     // All others block, and what funds them is taken by another pool.
     story.policy.rival = true;
     for worker in [2, 3] {
         story.tell(|policy, now, out| policy.blocked(now, worker, out));
     }
     let left = story.policy.lookout().expect("one is left");
-    assert_eq!(called(&mut story, left, false).0, Verdict::Stay);
-    assert!(!story.policy.calls());
+    assert_eq!(summoned(&mut story, left, false).0, Verdict::Stay);
+    assert!(!story.policy.summons());
     story.policy.rival = false;
     for worker in [2, 3] {
         let _ = story.tell(|policy, now, out| policy.unblocked(now, worker, out));
@@ -383,31 +383,31 @@ fn a_busy_pool_that_must_not_give_way_looks_after_one_that_is_back_from_blocking
         assert_eq!(std::mem::take(&mut story.funds), 1, "nobody is parked");
         let _ = story.tell(|policy, now, out| policy.unblocked(now, 2, out));
         let begin = story.now;
-        let mut offer = false;
-        while !offer && story.now < begin + 1_000 * MILLISECOND {
-            offer = story.beat(DRY, Ran::No).offer;
+        let mut summon = false;
+        while !summon && story.now < begin + 1_000 * MILLISECOND {
+            summon = story.beat(DRY, Ran::No).summon;
         }
-        assert_eq!(offer, !adopted, "nobody may ever run a copy that lies there");
-        if offer {
-            assert_eq!(woken(&called(&mut story, 0, false).1), [(2, Wake::Work)]);
+        assert_eq!(summon, !adopted, "nobody may ever run a copy that lies there");
+        if summon {
+            assert_eq!(woken(&summoned(&mut story, 0, false).1), [(2, Wake::Work)]);
         }
     }
 }
 
 #[test]
-fn a_call_of_a_pool_that_must_not_give_way_is_over_once_nobody_is_parked_and_comes_again() {
+fn a_summons_of_a_pool_that_must_not_give_way_is_over_once_nobody_is_parked_and_comes_again() {
     let usual = Knobs::default();
     let lease = usual.lease.map(|pace| Pace { gives: false, ..pace });
     let mut story = Story::with(4, 3, Knobs { detect: None, lease, ..usual });
     story.spread();
-    let until_called = |story: &mut Story| while !story.beat(DRY, Ran::No).offer {};
-    until_called(&mut story);
+    let until_summoned = |story: &mut Story| while !story.beat(DRY, Ran::No).summon {};
+    until_summoned(&mut story);
     story.funds = 1;
     story.tell(|_, _, out| out.take.funds += 1);
     assert_eq!(story.policy.admitted(), 4, "the last one has a fund now");
-    assert_eq!(called(&mut story, 0, false).0, Verdict::Stay);
+    assert_eq!(summoned(&mut story, 0, false).0, Verdict::Stay);
     story.tell(|policy, now, out| policy.blocked(now, 0, out));
     story.funds = 0;
     let _ = story.tell(|policy, now, out| policy.unblocked(now, 0, out));
-    until_called(&mut story);
+    until_summoned(&mut story);
 }
