@@ -59,7 +59,7 @@ mod system {
     use std::path::{Path, PathBuf};
 
     use super::{Kin, Nanos};
-    use crate::gate::activity::system::{read, state};
+    use crate::gate::clock::{read, state};
 
     /// At most so many processes are looked at, and so many threads for their children. Each takes some 10 µs, for
     /// which the governor is kept waiting.

@@ -1,6 +1,7 @@
 //! The thin glue to rayon: start handler, probes, parking, what the kernel says of a thread.
 
 pub(crate) mod activity;
+mod clock;
 pub(crate) mod depth;
 mod family;
 mod parker;

@@ -5,6 +5,7 @@
 
 mod absence;
 mod berth;
+mod calls;
 mod departure;
 mod forgoing;
 mod funding;
@@ -16,6 +17,7 @@ mod knobs;
 mod lease;
 mod maturity;
 mod notice;
+mod presence;
 mod probing;
 mod pulse;
 mod release;
@@ -33,7 +35,7 @@ mod simulation;
 mod tests;
 
 use crate::jobserver::Market;
-use absence::{Absences, Inspections};
+use absence::Inspections;
 pub(crate) use berth::{Berth, Nap, Place, Rest};
 use departure::Departure;
 use forgoing::Forgone;
@@ -45,6 +47,7 @@ pub(crate) use knobs::{Knobs, Nanos, Pace};
 use lease::Lease;
 use maturity::Maturity;
 pub(crate) use notice::Notice;
+use presence::Absences;
 use pulse::Pulse;
 pub(crate) use pulse::{Felt, STIR};
 use release::Release;
@@ -69,10 +72,6 @@ enum Phase {
     /// taken since the pool was dormant.
     Slack,
 }
-
-/// So many workers a call wakes itself, beside the first; each costs it a few microseconds. The
-/// governor's thread wakes others, and would itself have to be woken for these.
-const AT_ONCE: usize = 3;
 
 /// The state of one pool.
 ///
@@ -237,76 +236,6 @@ impl Policy {
         self.roster.step(worker);
         self.admit(now);
         self.probe_first(now);
-    }
-
-    /// A call or job from outside begins.
-    pub(crate) fn enter(&mut self, now: Nanos, out: &mut Orders) {
-        self.engaged += 1;
-        self.resume = match self.phase {
-            Phase::Dormant => self.growth.reached() - 1,
-            Phase::Slack => self.release.given(),
-            Phase::Listening { .. } | Phase::Saturated { .. } => 0,
-        };
-        self.note_call(now, true);
-        self.sweep.called = self.sweep.in_turn.is_some();
-        match self.phase {
-            Phase::Dormant => {
-                self.pressing = true;
-                if self.funds == 0 {
-                    out.take.funds += 1;
-                    self.resume_some(AT_ONCE, out);
-                }
-            }
-            Phase::Slack if self.roster.len() > 0 => {
-                self.resume_some(AT_ONCE, out);
-                self.probe_for_call(now);
-            }
-            Phase::Slack | Phase::Listening { .. } | Phase::Saturated { .. } => {}
-        }
-    }
-
-    /// A call in a slack pool may need more workers than are admitted. Calls may come by the thousand a second, so that
-    /// not each of them is worth a probe.
-    pub(super) fn probe_for_call(&mut self, now: Nanos) {
-        let (first, longest) = self.knobs.look;
-        let pause = match (self.growth.asked(), self.admitted) {
-            (0, _) => first,
-            // No token is to be had, and one that comes will be offered. Only whether the sole worker blocks is left to
-            // find out.
-            (_, 1) => longest,
-            _ => return,
-        };
-        self.probe_by(now.max(self.last_post + pause));
-    }
-
-    /// Takes funds for those that were of use before, and for at `most` so many of them.
-    fn resume_some(&mut self, most: usize, out: &mut Orders) {
-        let some = self.resume.min(most).min(self.roster.len());
-        self.resume -= some;
-        out.take.funds += some;
-        out.take.resuming |= some > 0;
-    }
-
-    /// A call or job from outside has ended.
-    pub(crate) fn leave(&mut self, now: Nanos, out: &mut Orders) {
-        debug_assert!(self.engaged > 0, "a call ended that never began");
-        self.engaged -= 1;
-        self.resume = 0;
-        self.note_call(now, false);
-        if self.phase == Phase::Dormant && self.floor() == 0 {
-            // It was kept for a thread that has not come up yet.
-            out.give += std::mem::take(&mut self.funds);
-        }
-        self.end_if_over(out);
-    }
-
-    /// Every worker has been given a job of its own.
-    pub(crate) fn broadcast(&mut self, now: Nanos, out: &mut Orders) {
-        self.touch(now);
-        self.sweep.announced = true;
-        if self.phase == Phase::Slack {
-            self.post(now, 1, out);
-        }
     }
 
     /// A worker that was woken to work runs.

@@ -1,6 +1,6 @@
 //! The thread that built the pool and was a worker of it, once the pool is dropped.
 
-use super::absence::Presence;
+use super::presence::Presence;
 use super::{Nanos, Orders, Policy, Verdict, Wake};
 
 /// That thread's number among the workers.
