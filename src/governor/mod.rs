@@ -19,7 +19,7 @@ use crate::blocking;
 use crate::gate::activity::{Past, Seat};
 use crate::gate::depth::{self, Attendant, Errand};
 use crate::gate::{Parker, run_own_jobs};
-use crate::jobserver::{Demand, Fund, Holder, Home, Ledger};
+use crate::jobserver::{Fund, Holder, Home, Ledger};
 use crate::observe::Stats;
 use crate::sync::{Mutex, MutexGuard};
 use alarm::Alarm;
@@ -63,8 +63,6 @@ struct State {
     policy: Policy,
     orders: Orders,
     purse: Purse,
-    /// What the ledger was last told, unless it may have changed that since.
-    demand: Option<Demand>,
     /// How many probes the governor's thread is to post.
     posts: usize,
     /// Whether it is also to summon the workers.
@@ -99,7 +97,6 @@ impl Governor {
                 policy: Policy::new(workers, anchored, knobs),
                 orders: Orders::default(),
                 purse: Purse::new(ledger),
-                demand: None,
                 posts: 0,
                 summon: false,
                 asleep_until: None,
@@ -223,7 +220,7 @@ impl Governor {
 
     /// Carries out those orders that touch the state, and returns the others.
     fn carry_out(&self, state: &mut MutexGuard<'_, State>, now: Nanos) -> Afterwards {
-        let State { policy, orders, purse, demand, posts, summon, asleep_until, .. } = &mut **state;
+        let State { policy, orders, purse, posts, summon, asleep_until, .. } = &mut **state;
         loop {
             let asked = std::mem::take(&mut orders.take);
             if asked.funds > 0 {
@@ -231,17 +228,11 @@ impl Governor {
                 policy.supplied(now, asked, got, orders);
                 continue;
             }
-            let wanted = purse.and_loans(policy.demand(), orders.give);
-            if *demand != Some(wanted) {
-                *demand = Some(wanted);
-                purse.demand(wanted);
-            }
+            purse.demand(purse.and_loans(policy.demand(), orders.give));
             let (granted, more) = purse.collect();
             if granted == 0 {
                 break;
             }
-            // The ledger has taken it off our demand: off this one, or off the one before it.
-            *demand = None;
             policy.granted(now, more, orders);
         }
         *posts += std::mem::take(&mut orders.posts);

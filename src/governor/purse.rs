@@ -13,9 +13,9 @@ pub(crate) struct Purse {
     /// Funds that are not backed by anything yet.
     loans: usize,
     overcommits: u64,
-    /// What the ledger was last told.
-    wanted: Demand,
-    /// Something may have been granted: more was wanted than nothing since the last look.
+    /// What the ledger was last told, unless it may have changed that since.
+    told: Option<Demand>,
+    /// Something may lie in the inbox: since the last look more was wanted than nothing.
     expects: bool,
 }
 
@@ -28,7 +28,7 @@ impl Purse {
             tokens: Vec::new(),
             loans: 0,
             overcommits: 0,
-            wanted: Demand::default(),
+            told: None,
             expects: false,
         }
     }
@@ -87,8 +87,12 @@ impl Purse {
     /// Takes what was granted, and says how many funds that were and how many of them backed no loan.
     pub(crate) fn collect(&mut self) -> (usize, usize) {
         let Some(account) = self.account.filter(|_| self.expects) else { return (0, 0) };
-        self.expects = self.wanted.funds > 0;
         let granted = self.ledger.collect(account);
+        if !granted.is_empty() {
+            // The ledger has taken it off our demand: off this one, or off the one before it.
+            self.told = None;
+        }
+        self.expects = self.told.is_none_or(|told| told.funds > 0);
         let (count, before) = (granted.len(), self.len());
         granted.into_iter().for_each(|fund| self.add(fund));
         (count, self.len() - before)
@@ -102,10 +106,12 @@ impl Purse {
         Demand { funds: wanted.funds + loans, starving: wanted.starving || unbacked, ..wanted }
     }
 
-    /// Tells the ledger what the pool wants.
+    /// Tells the ledger what the pool wants, unless it knows that already.
     pub(crate) fn demand(&mut self, demand: Demand) {
-        if let Some(account) = self.account {
-            self.wanted = demand;
+        if let Some(account) = self.account
+            && self.told != Some(demand)
+        {
+            self.told = Some(demand);
             self.expects |= demand.funds > 0;
             self.ledger.demand(account, demand);
         }
@@ -154,5 +160,59 @@ impl Purse {
 impl Drop for Purse {
     fn drop(&mut self) {
         self.close();
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::Jobserver;
+
+    struct Nobody;
+
+    impl Holder for Nobody {
+        fn granted(&self) {}
+        fn nudge(&self) {}
+    }
+
+    /// A purse with all funds of the jobserver, and one without.
+    fn purses(jobserver: &Jobserver, funds: usize) -> (Purse, Purse) {
+        let (mut full, mut empty) =
+            (Purse::new(jobserver.ledger()), Purse::new(jobserver.ledger()));
+        let holder: Arc<dyn Holder> = Arc::new(Nobody);
+        full.open(&holder);
+        empty.open(&holder);
+        assert_eq!(full.take(usize::MAX), funds);
+        (full, empty)
+    }
+
+    fn give(purse: &mut Purse) {
+        let given = purse.withdraw(1);
+        given.into_iter().for_each(|fund| purse.ledger.give(fund));
+    }
+
+    fn want(funds: usize) -> Demand {
+        Demand { funds, ..Demand::default() }
+    }
+
+    #[test]
+    fn what_was_granted_before_it_was_wanted_no_more_is_collected() {
+        let (mut full, mut empty) = purses(&Jobserver::new(0), 1);
+        empty.demand(want(1));
+        assert_eq!(empty.collect(), (0, 0));
+        give(&mut full);
+        empty.demand(want(0));
+        assert_eq!((empty.collect(), empty.collect()), ((1, 1), (0, 0)));
+    }
+
+    #[test]
+    fn what_is_wanted_is_told_again_once_something_was_granted() {
+        let (mut full, mut empty) = purses(&Jobserver::new(1), 2);
+        for _ in 0..2 {
+            empty.demand(want(1));
+            give(&mut full);
+            assert_eq!(empty.collect(), (1, 1));
+        }
+        assert_eq!((full.len(), empty.len()), (0, 2));
     }
 }

@@ -76,8 +76,11 @@ fn where_no_thread_can_wait_for_tokens_work_goes_on_upon_the_own_slot() {
                 workers.push(worker);
                 Ok(())
             };
+            let (sender, started) = mpsc::channel();
+            let start = move |worker| sender.send(worker).expect("the test waits");
             let builder = ThreadPoolBuilder::new().num_threads(4).jobserver(jobserver.clone());
-            let pool = builder.spawn_handler(keep).build().expect("four workers");
+            let builder = builder.start_handler(start).spawn_handler(keep);
+            let pool = builder.build().expect("four workers");
             refuse_threads();
             // Nobody can be told of the token that never comes.
             drop(jobserver.acquire());
@@ -87,6 +90,7 @@ fn where_no_thread_can_wait_for_tokens_work_goes_on_upon_the_own_slot() {
             waiting.into_iter().zip(workers).for_each(|(thread, worker)| {
                 thread.send(worker).expect("it waits for its worker");
             });
+            assert_eq!(started.iter().take(4).count(), 4);
             assert_eq!(pool.install(|| rayon::join(|| 6, || 7)), (6, 7));
         });
     });
