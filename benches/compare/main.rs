@@ -42,8 +42,7 @@ use work::Work;
 
 const QUICK_ROUNDS: usize = 1;
 
-/// After so many rounds all contenders have new processes: where sections take microseconds two of the very same
-/// program differ by up to a tenth, for as long as they live.
+/// After so many rounds all contenders have new processes, lest a row rest on what a single one happened to be like.
 const RENEWED: usize = 5;
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -35,8 +35,7 @@ const LONG_IDLE: &[Shape] = &[(16, 15), (16, 3)];
 /// microseconds may find themselves on two cores or on one, and the same program takes one time or twice that.
 const MANY: usize = 60;
 
-/// The same for a loop ten times as long. A short one is over before a thread that is neither the caller nor a worker
-/// has run on either core, unless a governor's has: until then the two stay as they have found each other.
+/// The same for a loop ten times as long, in which the first milliseconds after the warm-up count for less.
 const STEADY: usize = 40;
 
 /// Rounds of runs that take tens of milliseconds, of longer ones, and of those that take seconds.
