@@ -122,6 +122,9 @@ impl Governor {
             let still = |worker: usize| self.seats[worker].stillness(now, posted, detect);
             policy.inspect(now, still, orders);
         }
+        if let Some(worker) = policy.attests(now) {
+            policy.attested(now, self.seats[worker].count(now));
+        }
         if policy.counts(now) {
             let ran = policy.sample().map(|worker| self.seats[worker].count(now));
             let felt = ran.fold(Felt::default(), Felt::and);

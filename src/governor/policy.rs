@@ -135,6 +135,8 @@ pub(crate) struct Policy {
     /// Whoever took the last probe did so within a wait: what it waits for may be for others to
     /// run, though nobody outside waits with it.
     waiting: bool,
+    /// Whoever took the last probe and kept its fund, unless it waits for a latch.
+    idler: Option<usize>,
     /// Whoever took the last probe made way for a nested worker, though others were due as well.
     looked: bool,
     /// The only admitted worker has not said that it is idle: it may block in a job.
@@ -188,6 +190,7 @@ impl Policy {
             forgone: Forgone::default(),
             came_back: false,
             waiting: false,
+            idler: None,
             looked: false,
             doubtful: false,
             inspections: Inspections::default(),

@@ -34,11 +34,16 @@ impl Policy {
     pub(super) fn listen_later(&mut self, now: Nanos) {
         // Of a silent pool the pulse tells.
         let felt = self.pulse_due().is_some();
-        if !felt && self.admitted > 1 && self.roster.len() > 0 && self.growth.asked() == 0 {
+        if !felt && self.admitted > 1 && self.could_add() {
             let at = now + self.looks.pause;
             self.looks.at = earliest([self.looks.at, Some(at)]);
             self.looks.pause = (self.looks.pause * 2).min(self.knobs.look.1);
         }
+    }
+
+    /// Whether there is somebody to add, and no token that is wanted of the ledger for that.
+    pub(super) fn could_add(&self) -> bool {
+        self.roster.len() > 0 && self.growth.asked() == 0
     }
 
     /// No token is wanted of the ledger any more, and none will be offered: a slack pool is to find out by itself
@@ -82,10 +87,25 @@ impl Policy {
     /// Whether several workers have been in jobs lately, if the busiest but one has run so long since they were
     /// surveyed. Where nobody is parked nobody looks, nor is anybody woken but for a probe.
     pub(super) fn glimpsed(&self, now: Nanos, second: Nanos) -> bool {
-        if self.roster.len() == 0 || self.growth.asked() > 0 {
+        if !self.could_add() {
             return second > probe_cost(self.workers);
         }
         self.looks.certain_at.is_some_and(|at| now < at + self.knobs.hold)
+    }
+
+    /// The worker of which the next tick wants to know what it [has run](Self::attested) since it was found idle: tokens
+    /// are about to go back, and nobody has looked at the clocks meanwhile, since there is nobody to add.
+    pub(crate) fn attests(&self, now: Nanos) -> Option<usize> {
+        let gives = self.phase == Phase::Slack && self.engaged > 0 && self.admitted > self.floor();
+        let begins = !self.draining && !self.release.surveyed() && now >= self.release_due();
+        self.idler.filter(|_| gives && begins && !self.could_add())
+    }
+
+    /// It has run so long: if that is more than a search takes, a wide phase has begun since that no probe told of.
+    pub(crate) fn attested(&mut self, now: Nanos, ran: Nanos) {
+        if ran > probe_cost(self.workers) {
+            self.touch_lightly(now);
+        }
     }
 
     /// Whether it is time for a probe that looks for saturation. Where just one worker has run, another look at

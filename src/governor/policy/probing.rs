@@ -105,6 +105,7 @@ impl Policy {
         if judged != Judged::Quiet && !worked {
             self.bid(now, market, out);
         }
+        self.idler = (!nested).then_some(worker);
         self.settle(now);
         if asked && early && self.phase == Phase::Slack {
             // All that are idle may be nested: to ask them again at once would be in vain.

@@ -255,8 +255,7 @@ impl Policy {
             self.release.proved(true);
         }
         self.pulse.full = full || (wide && self.release.given() > 0);
-        let added = self.roster.len() > 0 && self.growth.asked() == 0;
-        if active > 1 && added && now >= self.last_post + self.looks.pause {
+        if active > 1 && self.could_add() && now >= self.last_post + self.looks.pause {
             // No longer a serial phase, or a worker that has not yet gone to sleep after a probe: then
             // the next one must be longer in coming.
             self.probe_by(now);

@@ -44,6 +44,7 @@ impl Policy {
     }
 
     pub(super) fn park(&mut self, now: Nanos, worker: usize, nested: bool) {
+        self.idler.take_if(|idler| *idler == worker);
         if nested {
             self.roster.park_nested(worker, now);
         } else {

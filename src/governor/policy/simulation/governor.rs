@@ -241,6 +241,11 @@ impl World {
     fn count(&mut self, pool: usize) {
         let (now, tells) = (self.now, self.tells);
         let home = &mut self.pools[pool];
+        if let Some(worker) = home.policy.attests(now) {
+            let worker = &mut home.workers[worker];
+            let usage = worker.usage(now, false);
+            home.policy.attested(now, if tells { worker.record.count(usage) } else { 0 });
+        }
         if home.policy.counts(now) {
             let sample: Vec<_> = home.policy.sample().collect();
             let ran = sample.into_iter().map(|worker| {

@@ -1,6 +1,7 @@
 //! Stories of serial phases in announced calls: the workers' clocks tell whether to ask by a probe.
 
 use super::*;
+use crate::governor::policy::judge::probe_cost;
 
 /// A slack pool of two idle tokens within a call that looks whether it has a use for more after this pause.
 fn slack_pair(pause: Nanos) -> Story {
@@ -104,4 +105,51 @@ fn a_pool_that_has_become_slack_within_a_call_looks_for_itself() {
         (story.policy.phase, story.policy.looks.at),
         (Phase::Slack, Some(story.now + first))
     );
+}
+
+/// A pool with two tokens, one of whose workers has just been found idle, in a wait or not.
+fn with_an_idler(workers: usize, nested: bool) -> Story {
+    let mut story = Story::new(workers, false, 2);
+    story.spread();
+    story.beat(PLENTY, Ran::No);
+    story.policy.growth.withdraw();
+    let _ = story.taken(SCARCE, 1, nested);
+    assert_eq!((story.policy.phase, story.policy.admitted()), (Phase::Slack, 2));
+    story
+}
+
+#[test]
+fn a_wide_phase_between_two_probes_shows_in_what_the_idle_worker_has_run() {
+    // When tokens are first about to go back, and when nobody is seen to have had a use for them since.
+    let kept = |ran| {
+        let mut story = with_an_idler(2, false);
+        let (begin, mut asked) = (story.now, Vec::new());
+        while asked.len() < 10 {
+            story.now = story.policy.deadline().expect("it has a token to spare").max(story.now);
+            if let Some(worker) = story.policy.attests(story.now) {
+                assert_eq!(worker, 1, "the one that was idle");
+                story.policy.attested(story.now, if asked.is_empty() { ran } else { 0 });
+                asked.push(story.now - begin);
+            }
+            if story.after(0, SCARCE).survey {
+                return (asked, story.now - begin);
+            }
+        }
+        panic!("never gives: {:?}", story.policy);
+    };
+    let search = probe_cost(2);
+    let (asked, idle) = kept(search);
+    assert_eq!(asked, [idle], "it has only looked for work");
+    assert_eq!(kept(search + 1), (vec![idle, 2 * idle], 2 * idle), "it may just have ended work");
+}
+
+#[test]
+fn nobody_attests_to_a_wide_phase_who_goes_on_when_its_wait_is_over_or_where_the_clocks_are_looked_at()
+ {
+    let attests = |workers, nested| {
+        let story = with_an_idler(workers, nested);
+        story.policy.attests(story.now + Knobs::default().patience.1)
+    };
+    assert_eq!(attests(2, false), Some(1));
+    assert_eq!([attests(2, true), attests(3, false)], [None; 2]);
 }
