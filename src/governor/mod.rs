@@ -7,6 +7,7 @@ mod driver;
 pub(crate) mod policy;
 mod purse;
 mod visit;
+mod workers;
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,16 +16,15 @@ use std::time::Instant;
 
 use crossbeam_utils::CachePadded;
 
-use crate::blocking;
-use crate::gate::activity::{Past, Seat};
-use crate::gate::depth::{self, Attendant, Errand};
-use crate::gate::{Parker, run_own_jobs};
+use crate::gate::Parker;
+use crate::gate::activity::Seat;
+use crate::gate::depth::Errand;
 use crate::jobserver::{Fund, Holder, Home, Ledger};
 use crate::observe::Stats;
 use crate::sync::{Mutex, MutexGuard};
 use alarm::Alarm;
 pub(crate) use driver::Driver;
-use policy::{Berth, Knobs, Nanos, Notice, Orders, Policy, Sighting, Verdict, Wake, Watch};
+use policy::{Berth, Knobs, Nanos, Notice, Orders, Policy, Verdict, Wake, Watch};
 use purse::Purse;
 pub(crate) use visit::Visit;
 
@@ -269,83 +269,6 @@ impl Governor {
         if ring {
             self.alarm.ring();
         }
-    }
-
-    /// Blocks the current worker until it is admitted.
-    fn park(&self, worker: usize) {
-        loop {
-            match self.parkers[worker].wait() {
-                Wake::Work => {
-                    self.seats[worker].resume_self(self.now());
-                    self.step(|policy, now, _, _| policy.resumed(now));
-                    return;
-                }
-                Wake::Leave | Wake::Loose => return,
-                Wake::Turn => {
-                    let ran = run_own_jobs();
-                    if !self.home.is_here() {
-                        // One of them has forked.
-                        return;
-                    }
-                    let verdict = self.step(|policy, now, purse, orders| {
-                        policy.turned(now, purse.market(), worker, ran, orders)
-                    });
-                    if verdict == Verdict::Stay {
-                        // The sleeps between the turns are no jobs.
-                        self.seats[worker].resume_self(self.now());
-                        return;
-                    }
-                }
-            }
-        }
-    }
-}
-
-impl Attendant for Governor {
-    fn worker_started(self: Arc<Self>, index: usize) {
-        self.seats[index].occupy(self.now());
-        if let Some(hook) = &self.start_hook {
-            hook(index);
-        }
-        // Before it parks: it already runs jobs in its turns, and they may block. After the program's own handler,
-        // during which it has nothing that it could give up.
-        blocking::settle(&self, index);
-        let brings_jobs = rayon_core::current_thread_has_pending_tasks() == Some(true);
-        self.rule(index, |policy, now, _, _| {
-            if brings_jobs {
-                policy.brings_jobs(now);
-            }
-            policy.started(now, index)
-        });
-    }
-
-    fn probe_taken(&self, depth: Option<usize>, moved: bool) {
-        if !self.home.is_here() {
-            // The copy of a worker in a forked child, which has come to the copy of an errand.
-            return;
-        }
-        let worker = rayon_core::current_thread_index().expect("only workers run jobs");
-        let (now, seat) = (self.now(), &self.seats[worker]);
-        let lain = now.saturating_sub(self.posted.load(Ordering::Relaxed));
-        let nested = depth::is_nested(Errand::Probe, depth);
-        let Past { judged, late, slept_at } = seat.judge_self(now, self.seats.len(), lain);
-        if let Some(place) = slept_at.filter(|_| !nested) {
-            self.berth.lock().learn(place);
-        }
-        let sighting = Sighting { worker, nested, moved, judged, late };
-        self.rule(worker, |policy, now, purse, orders| {
-            policy.taken(now, purse.market(), sighting, orders)
-        });
-    }
-
-    fn summoned(&self, depth: Option<usize>) {
-        if !self.home.is_here() {
-            // The copy of a worker in a forked child, which has come to the copy of an errand.
-            return;
-        }
-        let worker = rayon_core::current_thread_index().expect("only workers run jobs");
-        let nested = depth::is_nested(Errand::Summons, depth);
-        self.rule(worker, |policy, now, _, orders| policy.summoned(now, worker, nested, orders));
     }
 }
 

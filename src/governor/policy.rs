@@ -20,6 +20,7 @@ mod notice;
 mod presence;
 mod probing;
 mod pulse;
+mod questions;
 mod release;
 mod rhythm;
 mod roster;
@@ -201,54 +202,6 @@ impl Policy {
 
     // ----- what happens -----
 
-    /// A worker thread has come up. It stays if a fund waits for it.
-    pub(crate) fn started(&mut self, now: Nanos, worker: usize) -> Verdict {
-        // One that has waited for something in its start handler may have been parked there, and woken.
-        if !self.absences.join(worker) {
-            return Verdict::Stay;
-        }
-        self.roster.step(worker);
-        if self.ended {
-            return Verdict::Stay;
-        }
-        if self.funds > self.admitted {
-            self.admit(now);
-            self.probe_first(now);
-            return Verdict::Stay;
-        }
-        self.roster.park_cold(worker, self.epoch);
-        if self.is_callable() || self.epoch > UNCALLED {
-            // It has not looked at its queues, where its part of a broadcast may lie already: also of one by a job
-            // whose call is over.
-            self.epoch += 1;
-            self.sweep.announced |= self.engaged > 0;
-        }
-        Verdict::Park
-    }
-
-    /// A worker that is about to [have started](Self::started) has jobs in its own queue: what it has spawned in the
-    /// program's start handler, or what a job has that it came to while it waited there.
-    pub(crate) fn brings_jobs(&mut self, now: Nanos) {
-        self.touch(now);
-    }
-
-    /// The thread that builds the pool becomes its first worker: it runs from now on.
-    pub(crate) fn adopted(&mut self, now: Nanos, worker: usize) {
-        self.adopted = true;
-        self.absences.join(worker);
-        self.roster.step(worker);
-        self.admit(now);
-        self.probe_first(now);
-    }
-
-    /// A worker that was woken to work runs.
-    pub(crate) fn resumed(&mut self, now: Nanos) {
-        self.waking = self.waking.saturating_sub(1);
-        self.probe_first(now);
-        self.watch_from(now);
-        self.listen_anew(now);
-    }
-
     /// The probes that were ordered lie in the injector only now: whoever posts them had other orders to
     /// carry out first, and may have waited for a core.
     pub(crate) fn posted(&mut self, now: Nanos) {
@@ -323,89 +276,6 @@ impl Policy {
     /// The pool could not be built: the workers that have started are to go.
     pub(crate) fn abandon(&mut self, out: &mut Orders) {
         self.end(out);
-    }
-
-    // ----- what the driver asks -----
-
-    /// When [`tick`](Self::tick) is to be called next; `None`: nothing happens by itself.
-    pub(crate) fn deadline(&self) -> Option<Nanos> {
-        if self.ended {
-            return None;
-        }
-        let due = match self.phase {
-            Phase::Dormant => {
-                // Somebody who was seen to block goes on as soon as it wakes.
-                let waits = (self.starves() && !self.pressing) || self.funds > 0;
-                let press = waits.then_some(self.press_at);
-                earliest([press, self.inspection()])
-            }
-            Phase::Listening { since } => (self.waking == 0).then(|| self.matures_at(since)),
-            Phase::Saturated { .. } if self.roster.len() == 0 => self.inspection(),
-            Phase::Saturated { .. } => earliest([self.growth.due(), self.inspection()]),
-            Phase::Slack if self.resume > 0 && self.roster.len() > 0 => Some(self.slack_since),
-            Phase::Slack => self.slack_deadline(),
-        };
-        earliest([due, self.overdue(), self.lease.due(), self.departure.due()])
-    }
-
-    /// Whether the only admitted worker is a lookout, whose activity the next tick wants to know.
-    pub(crate) fn watches(&self, now: Nanos) -> bool {
-        self.phase == Phase::Slack && self.beat_due().is_some_and(|at| at <= now)
-    }
-
-    /// Whether the next tick wants the workers [inspected](Self::inspect) first.
-    pub(crate) fn inspects(&self, now: Nanos) -> bool {
-        self.inspection().is_some_and(|at| at <= now + self.inspections.leeway())
-    }
-
-    /// Whether the next tick takes every worker for busy that are most likely asleep: it wants to know first
-    /// whether one of the [sample](Self::sample) has [starved](Self::starved) for a core since the probe was
-    /// posted.
-    pub(crate) fn doubts(&self, now: Nanos) -> bool {
-        matches!(self.phase, Phase::Listening { .. })
-            && self.presumes_sleep()
-            && self.probe_has_matured(now)
-    }
-
-    /// One has: it may be idle, and take the probe as soon as it runs.
-    pub(crate) fn starved(&mut self, now: Nanos) {
-        self.listen_anew(now);
-    }
-
-    /// Whether it matters to the next tick what lies in the jobserver: a pool that only keeps
-    /// watch neither takes nor gives.
-    pub(crate) fn trades(&self) -> bool {
-        self.phase != Phase::Slack
-            || self.engaged > 0
-            || self.admitted > self.floor()
-            || self.only_waits()
-    }
-
-    /// When the lookout last ran on our account, as far as is known.
-    pub(crate) fn rested_at(&self) -> Nanos {
-        self.heart.since
-    }
-
-    /// The admitted worker, where there is just one.
-    pub(crate) fn lookout(&self) -> Option<usize> {
-        self.roster.outsiders(0, 1).next().filter(|_| self.admitted == 1)
-    }
-
-    /// Whether the pool is over: every job has run and its owner has dropped it.
-    pub(crate) fn ended(&self) -> bool {
-        self.ended
-    }
-
-    pub(crate) fn admitted(&self) -> usize {
-        self.admitted
-    }
-
-    pub(crate) fn funds(&self) -> usize {
-        self.funds
-    }
-
-    pub(crate) fn tally(&self) -> Tally {
-        self.tally
     }
 
     // ----- how it decides -----

@@ -15,7 +15,8 @@ use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 use super::pipe::Pipe;
-use super::{Demand, Holder, Jobserver, Ledger, Source};
+use super::source::Source;
+use super::{Demand, Holder, Jobserver, Ledger};
 use crate::ThreadPoolBuilder;
 
 struct Fifo {

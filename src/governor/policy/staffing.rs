@@ -1,8 +1,56 @@
-//! How workers are admitted, parked and let go, and where their funds go.
+//! How workers come, are admitted, parked and let go, and where their funds go.
 
-use super::{Nanos, Orders, Phase, Policy, Wake};
+use super::{Nanos, Orders, Phase, Policy, UNCALLED, Verdict, Wake};
 
 impl Policy {
+    /// A worker thread has come up. It stays if a fund waits for it.
+    pub(crate) fn started(&mut self, now: Nanos, worker: usize) -> Verdict {
+        // One that has waited for something in its start handler may have been parked there, and woken.
+        if !self.absences.join(worker) {
+            return Verdict::Stay;
+        }
+        self.roster.step(worker);
+        if self.ended {
+            return Verdict::Stay;
+        }
+        if self.funds > self.admitted {
+            self.admit(now);
+            self.probe_first(now);
+            return Verdict::Stay;
+        }
+        self.roster.park_cold(worker, self.epoch);
+        if self.is_callable() || self.epoch > UNCALLED {
+            // It has not looked at its queues, where its part of a broadcast may lie already: also of one by a job
+            // whose call is over.
+            self.epoch += 1;
+            self.sweep.announced |= self.engaged > 0;
+        }
+        Verdict::Park
+    }
+
+    /// A worker that is about to [have started](Self::started) has jobs in its own queue: what it has spawned in the
+    /// program's start handler, or what a job has that it came to while it waited there.
+    pub(crate) fn brings_jobs(&mut self, now: Nanos) {
+        self.touch(now);
+    }
+
+    /// The thread that builds the pool becomes its first worker: it runs from now on.
+    pub(crate) fn adopted(&mut self, now: Nanos, worker: usize) {
+        self.adopted = true;
+        self.absences.join(worker);
+        self.roster.step(worker);
+        self.admit(now);
+        self.probe_first(now);
+    }
+
+    /// A worker that was woken to work runs.
+    pub(crate) fn resumed(&mut self, now: Nanos) {
+        self.waking = self.waking.saturating_sub(1);
+        self.probe_first(now);
+        self.watch_from(now);
+        self.listen_anew(now);
+    }
+
     /// Accounts for a worker that is admitted where it stands.
     pub(super) fn admit(&mut self, now: Nanos) {
         self.admitted += 1;
