@@ -9,6 +9,7 @@ use crate::jobserver::broker::Errand;
 use crate::jobserver::source::RawToken;
 
 impl Ledger {
+    /// Puts a token back that nobody here wants. One that finds no room is kept until there is some.
     pub(super) fn put(self: &Arc<Self>, state: &mut State, token: RawToken) {
         let Some(byte) = token.byte() else {
             state.out.remove(&token);
