@@ -11,8 +11,9 @@ use rayon_jobserver::{Jobserver, ThreadPool, ThreadPoolBuilder, session};
 use crate::process::{in_own_process, is_alone};
 use crate::support::{must_end, panic_of};
 
-/// How many children are made where one in a hundred hung.
-const FORKS: usize = 500;
+/// How many children one process makes, and how many processes do where one child in a hundred hung.
+const FORKS: usize = 100;
+const PARENTS: usize = 5;
 
 /// Runs `body` in a forked child, and tells whether it ended well. The child ends as a whole
 /// program does, exit handlers included.
@@ -150,7 +151,7 @@ fn a_child_forked_on_a_worker_is_refused_too() {
 #[test]
 fn children_of_a_process_with_many_workers_may_have_pools_of_their_own() {
     let test = "fork::children_of_a_process_with_many_workers_may_have_pools_of_their_own";
-    in_own_process(test, &[], || {
+    let forks = || {
         let build = || {
             let builder = ThreadPoolBuilder::new().num_threads(16).jobserver(Jobserver::new(1));
             builder.build().expect("16 workers")
@@ -166,7 +167,10 @@ fn children_of_a_process_with_many_workers_may_have_pools_of_their_own() {
                 assert!(well, "see above");
             }
         });
-    });
+    };
+    // One after another, since all children of one take too long where many others want the cores.
+    let parents = if is_alone() { 1 } else { PARENTS };
+    (0..parents).for_each(|_| in_own_process(test, &[], forks));
 }
 
 /// Once a child that came to the copy of a broadcast told its parent's governor of that.
@@ -204,7 +208,7 @@ fn a_child_forked_on_a_worker_comes_to_copies_of_a_broadcast() {
                         })
                     })
                 };
-                let well = (0..FORKS / 5).all(forks_well);
+                let well = (0..FORKS).all(forks_well);
                 over.store(true, Ordering::Relaxed);
                 assert!(well, "see above");
             });
@@ -264,7 +268,7 @@ fn a_child_forked_while_another_thread_connects_may_have_a_jobserver_of_its_own(
                     drop(Jobserver::new(1));
                 }
             });
-            let all_well = (0..FORKS / 5).all(|_| {
+            let all_well = (0..FORKS).all(|_| {
                 in_child(|| {
                     let jobserver = Jobserver::new(1);
                     assert!(jobserver.try_acquire().is_some());
