@@ -36,7 +36,7 @@ const LONG_IDLE: &[Shape] = &[(16, 15), (16, 3)];
 const MANY: usize = 60;
 
 /// The same for a loop ten times as long, in which the first milliseconds after the warm-up count for less; and for
-/// parsing, which takes a third longer whenever the last large files fall to one worker, on any pool.
+/// parsing, which takes one of two times by run, a third apart, on every pool.
 const STEADY: usize = 40;
 
 /// Rounds of runs that take tens of milliseconds, of longer ones, and of those that take seconds.

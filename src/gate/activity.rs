@@ -104,6 +104,13 @@ impl Seat {
         state.usage(now).map_or(0, |usage| state.record.count(usage))
     }
 
+    /// The same, and sees it, so that it is told once.
+    pub(crate) fn count_anew(&self, now: Nanos) -> Nanos {
+        let ran = self.count(now);
+        self.survey(now);
+        ran
+    }
+
     /// What the worker has run since this was last asked, from another thread; `None`: the system does
     /// not tell.
     pub(crate) fn stirred(&self) -> Option<Nanos> {

@@ -123,7 +123,7 @@ impl Governor {
             policy.inspect(now, still, orders);
         }
         if let Some(worker) = policy.attests(now) {
-            policy.attested(now, self.seats[worker].count(now));
+            policy.attested(now, self.seats[worker].count_anew(now));
         }
         if policy.counts(now) {
             let ran = policy.sample().map(|worker| self.seats[worker].count(now));

@@ -244,7 +244,11 @@ impl World {
         if let Some(worker) = home.policy.attests(now) {
             let worker = &mut home.workers[worker];
             let usage = worker.usage(now, false);
-            home.policy.attested(now, if tells { worker.record.count(usage) } else { 0 });
+            if tells {
+                let ran = worker.record.count(usage);
+                worker.record.survey(usage);
+                home.policy.attested(now, ran);
+            }
         }
         if home.policy.counts(now) {
             let sample: Vec<_> = home.policy.sample().collect();

@@ -148,28 +148,42 @@ fn processes_of_phases_pack_well() {
     assert!(badly.is_empty(), "thousandths of perfect packing: {badly:?}");
 }
 
+/// How many funds a pool of two workers gives back, whose one call is of 40 serial and wide phases and of a serial one
+/// that takes so long: two at least, once that is over.
+fn given_back_by_a_pair(seed: u64, last: Nanos) -> u64 {
+    let mut dice = Dice::new(seed);
+    let mut world = World::new(dice.next(), 1, SLOW);
+    let process = world.process(false);
+    let pool = world.pool(process, 2, false);
+    let mut round = |_| {
+        let serial = dice.between(2 * MILLISECOND, 3 * MILLISECOND);
+        let (leaf, late) = (125 * MICROSECOND, 10 * MICROSECOND);
+        Phases { serial, leaves: 32, leaf, late }.code(&mut dice)
+    };
+    let rounds: Vec<_> = (0..40).map(&mut round).collect();
+    let code: Code = rounds.concat().into_iter().chain([Op::Compute(last)]).collect();
+    let work = program::duration(&code, 2);
+    world.caller(vec![Act::Install { pool, code, announced: true }], vec![pool]);
+    run(Scenario { world, work }).pools[pool].policy.tally().retirements
+}
+
 /// Of two workers both have a fund in the wide phases, and nobody is asked whether there is work for more. Were the
 /// idle one not looked at, its token would go back once in ten phases.
 #[test]
 fn a_token_that_is_of_use_in_each_wide_phase_is_kept_through_the_serial_ones() {
     const WORLDS: u64 = 25;
-    let given_back = |seed| {
-        let mut dice = Dice::new(seed);
-        let mut world = World::new(dice.next(), 1, SLOW);
-        let process = world.process(false);
-        let pool = world.pool(process, 2, false);
-        let mut round = |_| {
-            let serial = dice.between(2 * MILLISECOND, 3 * MILLISECOND);
-            let (leaf, late) = (125 * MICROSECOND, 10 * MICROSECOND);
-            Phases { serial, leaves: 32, leaf, late }.code(&mut dice)
-        };
-        let code: Code = (0..40).map(&mut round).collect::<Vec<_>>().concat().into();
-        let work = program::duration(&code, 2);
-        world.caller(vec![Act::Install { pool, code, announced: true }], vec![pool]);
-        run(Scenario { world, work }).pools[pool].policy.tally().retirements
-    };
-    let all: u64 = (0..WORLDS).map(given_back).sum();
+    let all: u64 = (0..WORLDS).map(|seed| given_back_by_a_pair(seed, 0)).sum();
     println!("{all} funds go back in {WORLDS} worlds of 40 phases");
     // Two once the call is over, and two in it to learn that nobody wants one, give or take.
     assert!(all <= 5 * WORLDS, "{all} in {WORLDS} worlds");
+}
+
+/// What an idle worker has run attests to a wide phase once. Told again and again, it kept the token through a serial
+/// phase of any length.
+#[test]
+fn a_token_that_was_of_use_goes_back_in_a_long_serial_phase() {
+    for_each_seed(100, |seed| {
+        let [without, with] = [0, 100 * MILLISECOND].map(|last| given_back_by_a_pair(seed, last));
+        assert!(with > without, "{with} funds went back with a long phase, {without} without");
+    });
 }

@@ -120,7 +120,7 @@ fn an_added_worker_that_finds_nothing_is_kept_for_half_the_patience() {
 }
 
 /// Else a worker that is tried in a serial phase longer than patience would have its token for a moment only, time and
-/// again: phases of 3 ms on two workers took one in each.
+/// again: phases of 3 ms on two workers took up to one in each.
 #[test]
 fn so_is_one_that_is_added_when_patience_is_over() {
     let mut story = Story::new(2, false, 2);
