@@ -68,14 +68,9 @@ impl Policy {
         }
         let survey = if self.release.surveyed() { 0 } else { self.window() };
         let due = self.idle_since() + self.patience();
-        // An added worker that came between two jobs is given less time to find another one; but some, lest a token
-        // that is tried in a long serial phase be fetched and given back without end.
-        let due = match (self.failed_at, self.patience() / 2) {
-            (Some(at), half) if at < due => due.min(at + half),
-            (Some(at), half) => at + half,
-            (None, _) => due,
-        };
-        due.saturating_sub(survey).max(self.release.not_before())
+        // An added worker that came between two jobs is given less time to find another one.
+        let failed = self.failed_at.map_or(due, |at| at + self.patience() / 2);
+        (due.min(failed).saturating_sub(survey)).max(self.release.not_before())
     }
 
     /// For how long the workers are watched, from the survey on, before idle tokens go back.

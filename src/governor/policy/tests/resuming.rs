@@ -119,39 +119,6 @@ fn an_added_worker_that_finds_nothing_is_kept_for_half_the_patience() {
     assert!((patience / 2..patience * 2 / 3).contains(&kept), "{kept}");
 }
 
-/// Else a worker that is tried in a serial phase longer than patience would have its token for a moment only, time and
-/// again: phases of 3 ms on two workers took up to one in each.
-#[test]
-fn so_is_one_that_is_added_when_patience_is_over() {
-    let mut story = Story::new(2, false, 2);
-    for _ in 0..2 {
-        // Nobody wanted what went back.
-        story.policy.release.next_round(true, 1, 2);
-        story.policy.release.gave();
-        story.policy.release.postpone(0);
-        story.policy.release.reset();
-    }
-    story.spread();
-    story.beat(PLENTY, Ran::No);
-    let _ = story.taken(SCARCE, 0, false);
-    while story.policy.release.pending() == 0 {
-        story.beat(SCARCE, Ran::No);
-    }
-    let _ = story.taken(SCARCE, 0, false);
-    assert_eq!((story.policy.admitted(), story.funds), (1, 1), "its token has gone back");
-    let patience = story.policy.patience();
-    while story.policy.admitted() == 1 {
-        story.beat(PLENTY, Ran::No);
-    }
-    story.resumed();
-    let _ = story.taken(PLENTY, 0, false);
-    assert_eq!(story.policy.tally().failed_trials, 1);
-    let began = story.now;
-    while story.beat(SCARCE, Ran::No).posts == 0 {}
-    let kept = story.now - began;
-    assert!((patience / 2..patience * 2 / 3).contains(&kept), "{kept}");
-}
-
 #[test]
 fn a_pool_of_phases_keeps_what_half_of_its_workers_use() {
     let mut story = Story::new(4, false, 4);
