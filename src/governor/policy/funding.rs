@@ -19,7 +19,10 @@ impl Policy {
         if got == 0 {
             self.release.missed(self.funds);
         }
-        if asked.exploring {
+        if asked.exploring && got == 0 {
+            // Of a budget that the pool does not share nothing else tells that there is none.
+            self.growth.ask(1);
+        } else if asked.exploring {
             self.explore(now, out);
         }
         if matches!(self.phase, Phase::Saturated { .. }) {

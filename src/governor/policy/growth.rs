@@ -81,6 +81,11 @@ impl Growth {
         self.reached
     }
 
+    /// So many workers are seen to be of use, though never all at once for long.
+    pub(crate) fn used(&mut self, admitted: usize) {
+        self.reached = self.reached.max(admitted);
+    }
+
     /// When the next round may begin; `None` while it waits for tokens instead.
     pub(crate) fn due(&self) -> Option<Nanos> {
         (self.asked == 0).then_some(self.not_before)

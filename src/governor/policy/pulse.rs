@@ -98,7 +98,7 @@ pub(crate) const STIR: Nanos = 10_000;
 
 /// Nobody is idle who runs for this part of the time, though each section of a loop may leave him a moment for a
 /// probe.
-const USED: Nanos = 4;
+pub(super) const USED: Nanos = 4;
 
 impl Since {
     /// Whether it is certain that those run for jobs that have run since the last look, the busiest so long. Whoever
@@ -204,20 +204,23 @@ impl Policy {
     /// Whether the next tick wants to know first what the [sample](Self::sample) [has run](Self::felt)
     /// since it was last asked about.
     pub(crate) fn feels(&self, now: Nanos) -> bool {
-        earliest([self.pulse_due(), self.glance_due()]).is_some_and(|at| at <= now)
+        earliest([self.pulse_due(), self.glance_due(), self.measure_due()])
+            .is_some_and(|at| at <= now)
     }
 
     /// That is what they have run; `None`: this system does not tell.
     pub(crate) fn felt(&mut self, now: Nanos, felt: Option<Felt>) {
-        let Some(Felt { active, most, second, least: idlest }) = felt else {
+        let Some(felt) = felt else {
             self.heart.blind = true;
             return;
         };
+        let Felt { active, most, second, least: idlest } = felt;
+        let elapsed = now - std::mem::replace(&mut self.pulse.felt_at, now);
         if !self.is_silent() {
+            self.measured(felt, elapsed);
             self.glanced(now, active, second);
             return;
         }
-        let elapsed = now - std::mem::replace(&mut self.pulse.felt_at, now);
         let seen = self.see();
         // While somebody computes the call is not over; once he begins to pause it may be soon.
         let busy = seen && 2 * most >= elapsed;

@@ -7,7 +7,8 @@
 //! hundredths of such a loop on two cores, and once in four a quarter of that. Where calls are longer
 //! than that timer is worth, it is set.
 
-use super::{Nanos, Policy};
+use super::pulse::{Felt, USED};
+use super::{Nanos, Phase, Policy};
 
 /// Whether calls come one after another.
 #[derive(Debug, Default)]
@@ -92,6 +93,21 @@ impl Policy {
     pub(super) fn patrol(&mut self, now: Nanos) {
         let (idle, wanted) = (self.engaged == 0, self.release.is_wanted());
         self.rhythm.patrolled(now, self.knobs.patience.0, idle, wanted);
+    }
+
+    /// When it is looked next whether all workers of a loop are of use, if more are admitted than are known to have
+    /// been. Where its calls are short they never lie all busy for long enough to saturate the pool.
+    pub(super) fn measure_due(&self) -> Option<Nanos> {
+        let unknown = self.admitted > self.growth.reached() && !self.heart.blind;
+        let measurable = self.phase != Phase::Dormant && !self.is_silent();
+        self.rhythm.patrol().filter(|_| unknown && measurable)
+    }
+
+    /// So much they have run since `elapsed` ago.
+    pub(super) fn measured(&mut self, felt: Felt, elapsed: Nanos) {
+        if felt.active > 1 && USED * felt.least >= elapsed {
+            self.growth.used(self.admitted);
+        }
     }
 }
 

@@ -37,7 +37,8 @@ const MILLISECOND: Nanos = 1_000 * MICROSECOND;
 const SECOND: Nanos = 1_000 * MILLISECOND;
 
 /// How long a pool may hold tokens after its last job, in calm weather: idle ones are kept for
-/// 20 ms, and probes taken in a row may pass for a job and have them kept once more.
+/// 20 ms, and probes that are taken late, one after another, may pass for a job and have them kept once more. So it
+/// can take longer, ever more rarely: 112 ms at most in 170,000 worlds, and more than this in three.
 const REST: Nanos = 80 * MILLISECOND;
 
 /// Runs a world until every job is done, which takes little longer than `work`, the time that all

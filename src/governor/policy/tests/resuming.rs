@@ -288,3 +288,59 @@ fn what_lies_there_is_looked_at_each_time() {
     story.after(0, PLENTY);
     assert!(story.policy.release.is_unwanted());
 }
+
+/// A worker that is at work has a moment for a probe.
+fn taken_between_jobs(story: &mut Story, worker: usize) -> Orders {
+    let (nested, moved, late) = (false, false, false);
+    let sighting = Sighting { worker, nested, moved, judged: Judged::Active, late };
+    story.tell(|policy, now, out| policy.taken(now, PLENTY, sighting, out)).1
+}
+
+/// Calls of 16 µs of two workers one after another, for 20 ms: whoever takes a probe has been at work, and what the
+/// other one runs is such a part of the time.
+fn short_calls(story: &mut Story, part: Nanos) {
+    let mut looked = story.now;
+    for _ in 0..1_000 {
+        let mut woken = story.enter().wake.len();
+        story.now += 16_000;
+        let now = story.now;
+        if story.policy.deadline().is_some_and(|at| at <= now) {
+            if story.policy.feels(now) {
+                let elapsed = now - std::mem::replace(&mut looked, now);
+                let felt = Felt::default().and(elapsed * 3 / 4);
+                let both = story.policy.admitted() > 1;
+                story.policy.felt(now, Some(if both { felt.and(elapsed / part) } else { felt }));
+            }
+            woken += story.after(0, PLENTY).wake.len();
+        }
+        while story.policy.probes > 0 {
+            let worker = story.policy.lookout().unwrap_or(0);
+            woken += taken_between_jobs(story, worker).wake.len();
+        }
+        (0..woken).for_each(|_| story.resumed());
+        story.tell(Policy::leave);
+        story.now += 1_000;
+    }
+    assert_eq!(story.policy.admitted(), 2);
+}
+
+/// In a loop of sections of 16 µs the second worker came after 1.3 ms each time, and after 25 ms now and then.
+#[test]
+fn a_loop_of_short_calls_has_at_once_as_many_workers_as_the_one_before_made_use_of() {
+    for (part, workers) in [(2, 2), (4, 2), (5, 1)] {
+        let mut story = Story::new(2, false, 2);
+        short_calls(&mut story, part);
+        rest(&mut story);
+        assert_eq!(story.enter().wake.len(), workers, "the idlest ran a {part}th of the time");
+    }
+}
+
+#[test]
+fn a_pool_of_a_budget_of_its_own_that_tries_in_vain_for_a_fund_asks_for_one() {
+    let mut story = Story::new(2, false, 1);
+    story.enter();
+    story.resumed();
+    story.until_posted();
+    let _ = taken_between_jobs(&mut story, 1);
+    assert_eq!(story.policy.demand().funds, 1, "nothing lay there");
+}
