@@ -279,6 +279,17 @@ mod tests {
     }
 
     #[test]
+    fn as_many_as_were_used_are_recalled_and_no_fewer_than_before() {
+        let mut growth = Growth::new((200, 1_000), 1_000);
+        let reached = [2, 4, 3].map(|admitted| {
+            growth.used(admitted);
+            growth.forget();
+            growth.reached()
+        });
+        assert_eq!(reached, [2, 4, 4]);
+    }
+
+    #[test]
     fn workers_that_were_called_back_are_judged_as_such_once() {
         for helps in [false, true] {
             let mut growth = Growth::new((200, 1_000), 1_000);
