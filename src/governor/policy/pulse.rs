@@ -218,7 +218,10 @@ impl Policy {
         let elapsed = now - std::mem::replace(&mut self.pulse.felt_at, now);
         if !self.is_silent() {
             self.measured(felt, elapsed);
-            self.glanced(now, active, second);
+            // Whoever has run on our account may not be asleep yet.
+            if self.unseen_until().is_none_or(|at| at <= now) {
+                self.glanced(now, active, second);
+            }
             return;
         }
         let seen = self.see();
