@@ -245,10 +245,11 @@ impl Governor {
         }
         let give = purse.withdraw(std::mem::take(&mut orders.give));
         debug_assert_eq!(purse.len(), policy.funds(), "the purse and the policy disagree");
+        let put_off = std::mem::take(&mut orders.put_off);
         let mut ring = *posts > 0 || *summon || policy.ended();
         if !ring && let Some(until) = *asleep_until {
             let deadline = policy.deadline();
-            match Notice::of(now, until, deadline, self.alarm.is_timer()) {
+            match Notice::of(now, until, deadline, self.alarm.is_timer(), put_off) {
                 Notice::Nothing => {}
                 Notice::Reset => {
                     self.alarm.set(deadline.map(|at| at.saturating_sub(now)));

@@ -15,7 +15,7 @@ impl Policy {
             Phase::Slack => self.release.given(),
             Phase::Listening { .. } | Phase::Saturated { .. } => 0,
         };
-        self.note_call(now, true);
+        self.note_call(now, true, out);
         self.sweep.called = self.sweep.in_turn.is_some();
         match self.phase {
             Phase::Dormant => {
@@ -60,7 +60,7 @@ impl Policy {
         debug_assert!(self.engaged > 0, "a call ended that never began");
         self.engaged -= 1;
         self.resume = 0;
-        self.note_call(now, false);
+        self.note_call(now, false, out);
         if self.phase == Phase::Dormant && self.floor() == 0 {
             // It was kept for a thread that has not come up yet.
             out.give += std::mem::take(&mut self.funds);

@@ -98,6 +98,8 @@ pub(crate) struct Orders {
     /// See the [sample](Policy::sample) as it is now: the next probes are judged by what they do from
     /// here on.
     pub(crate) survey: bool,
+    /// Have an alarm that was set for an earlier deadline put off to the present one: that saves a wake-up.
+    pub(crate) put_off: bool,
 }
 
 /// Funds to be taken, as far as they are to be had, and what for.

@@ -3,12 +3,12 @@
 //! Each call that begins or ends moves the next deadline. To set a timer anew for that, from the
 //! thread that calls, costs up to 60 µs of a core on a virtual machine, presumably by interrupts that
 //! come for nothing and by what they do to an idle core's polling: loops of sections of 16 and 100 µs were 1.1
-//! to 1.3 times as slow as stock rayon. A governor that wakes by itself once a millisecond costs 3 to 5
-//! hundredths of such a loop on two cores, and once in four a quarter of that. Where calls are longer
-//! than that timer is worth, it is set.
+//! to 1.3 times as slow as stock rayon. A governor that wakes by itself once a millisecond costs a tenth of
+//! such a loop on two cores, since its workers and the caller fall out of step each time. So the calls themselves put
+//! the timer off, now and then. Where calls are longer than that timer is worth, it is set.
 
 use super::pulse::{Felt, USED};
-use super::{Nanos, Phase, Policy};
+use super::{Nanos, Orders, Phase, Policy};
 
 /// Whether calls come one after another.
 #[derive(Debug, Default)]
@@ -28,7 +28,7 @@ const LOOP: u32 = 4;
 /// How long a call of a loop may be, and the bounds of the pause between two patrols, in units of what may
 /// lie between two calls.
 const LONGEST: Nanos = 4;
-const PAUSE: (Nanos, Nanos) = (2, 8);
+const PAUSE: (Nanos, Nanos) = (2, 16);
 
 impl Rhythm {
     /// Notes that a call `begins` or ends. One that begins within `patience` of another, or ends within
@@ -52,12 +52,23 @@ impl Rhythm {
         self.patrol
     }
 
-    /// The pause after a patrol: half of the time for which the loop has gone on, within bounds, so that
-    /// tokens lie idle after its end for no longer than half as long as it took. As short as can be where
+    /// The pause before the next patrol: twice the time for which the loop has gone on, within bounds, so that
+    /// tokens lie idle after its end for no longer than twice as long as it took. As short as can be where
     /// others are known to want them.
     fn pause(&self, now: Nanos, patience: Nanos, wanted: bool) -> Nanos {
         let (least, most) = (PAUSE.0 * patience, PAUSE.1 * patience);
-        if wanted { least } else { ((now - self.since) / 2).clamp(least, most) }
+        if wanted { least } else { (2 * (now - self.since)).clamp(least, most) }
+    }
+
+    /// Whether half of the pause to the next patrol has passed, or more.
+    fn is_half_over(&self, now: Nanos, patience: Nanos) -> bool {
+        let half = self.pause(now, patience, false) / 2;
+        self.patrol.is_some_and(|at| now < at && at <= now + half)
+    }
+
+    /// The loop goes on, and there is nothing to look after: plans the next time.
+    fn put_off(&mut self, now: Nanos, patience: Nanos) {
+        self.patrol = Some(now + self.pause(now, patience, false));
     }
 
     /// The pool is looked after: plans the next time, or notes that the loop is over. `idle` says
@@ -69,7 +80,7 @@ impl Rhythm {
         let pause = self.pause(now, patience, wanted);
         // Whoever waits for a token need not wait longer than without the loop but for one patrol.
         let (next, close) = if idle {
-            let soon = now + (pause - PAUSE.0 * patience) / 2;
+            let soon = now + (pause / 4).saturating_sub(PAUSE.0 * patience) / 2;
             (soon.max(self.last + patience), patience)
         } else {
             (now + pause, LONGEST * patience)
@@ -84,9 +95,25 @@ impl Rhythm {
 
 impl Policy {
     /// A call or job from outside has just begun, if it `begins`, or ended.
-    pub(super) fn note_call(&mut self, now: Nanos, begins: bool) {
-        self.rhythm.beat(now, self.knobs.patience.0, begins);
+    pub(super) fn note_call(&mut self, now: Nanos, begins: bool, out: &mut Orders) {
+        let patience = self.knobs.patience.0;
+        self.rhythm.beat(now, patience, begins);
         self.touch(now);
+        if self.rhythm.is_half_over(now, patience)
+            && self.phase == Phase::Slack
+            && !self.needs_patrol(now)
+        {
+            self.rhythm.put_off(now, patience);
+            out.put_off = true;
+        }
+    }
+
+    /// Whether the governor's thread is to look after the pool when it next meant to, however the loop goes on: whoever
+    /// waits for a token need not wait any longer, and what else is due does not wait for the loop's end.
+    fn needs_patrol(&self, now: Nanos) -> bool {
+        self.release.is_wanted()
+            || self.measure_due().is_some()
+            || self.unhurried().is_some_and(|at| at <= now)
     }
 
     /// Sees to whether a loop of calls goes on.
@@ -141,9 +168,9 @@ mod tests {
 
     #[test]
     fn a_loop_is_looked_after_the_less_often_the_longer_it_goes_on() {
-        let (least, most) = (2 * PATIENCE, 8 * PATIENCE);
+        let (least, most) = (2 * PATIENCE, 16 * PATIENCE);
         let pauses = pauses(false);
-        assert_eq!(pauses[..2], [least, least], "since it is a loop, and the first time");
+        assert_eq!(pauses[..2], [least, 2 * 1_030], "since it is a loop, and after the first time");
         assert!(pauses.is_sorted() && pauses.iter().all(|pause| (least..=most).contains(pause)));
         assert_eq!(pauses.last(), Some(&most));
     }

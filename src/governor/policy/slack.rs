@@ -40,15 +40,17 @@ impl Policy {
     pub(super) fn slack_deadline(&self) -> Option<Nanos> {
         let (look, patrol) = (self.roster.next_look(), self.rhythm.patrol());
         let urgent = earliest([look, self.probe_due(), self.looks.at, self.glance_due(), patrol]);
-        if patrol.is_some() {
-            // Whatever else is due by then can wait for it.
-            return urgent;
-        }
+        // Whatever else is due by then can wait for a patrol.
+        if patrol.is_some() { urgent } else { earliest([urgent, self.unhurried()]) }
+    }
+
+    /// When anything is due that may wait for a moment.
+    pub(super) fn unhurried(&self) -> Option<Nanos> {
         let sweep = self.roster.any_stale(self.epoch).then(|| self.sweep_at());
         let gives = self.admitted > self.floor() && !self.is_followed();
         let release = gives.then(|| self.release_due());
         let turn = self.turn_until().or(sweep);
-        earliest([urgent, turn, self.next_resweep(), self.pulse_due(), release, self.beat_due()])
+        earliest([turn, self.next_resweep(), self.pulse_due(), release, self.beat_due()])
     }
 
     /// When a probe is due whatever the clocks tell.

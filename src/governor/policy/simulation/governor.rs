@@ -72,7 +72,7 @@ impl World {
             home.policy.granted(now, count, &mut orders);
             self.trace(pool, &("granted", count), &orders);
         }
-        let Orders { wake, give, posts, survey, summon, .. } = orders;
+        let Orders { wake, give, posts, survey, summon, put_off, .. } = orders;
         let (now, tells) = (self.now, self.tells);
         let home = &mut self.pools[pool];
         if survey && tells {
@@ -88,7 +88,7 @@ impl World {
         let mut ring = home.governor.posts > 0 || home.governor.summons || home.policy.ended();
         if !ring && let Some(until) = home.governor.asleep_until {
             let deadline = home.policy.deadline();
-            match Notice::of(now, until, deadline, self.timers) {
+            match Notice::of(now, until, deadline, self.timers, put_off) {
                 Notice::Nothing => {}
                 Notice::Reset => self.set_timer(pool, deadline),
                 Notice::Wake => ring = true,

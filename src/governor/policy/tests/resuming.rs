@@ -142,28 +142,64 @@ fn a_pool_of_phases_keeps_what_half_of_its_workers_use() {
     assert_eq!(story.policy.release.pending(), 3, "then all that can go");
 }
 
-#[test]
-fn calls_in_a_loop_do_not_move_the_deadline() {
-    let mut story = Story::new(2, false, 2);
+/// Ends a call of a loop and begins the next. Says when the policy wants it told, if that has moved meanwhile, of which
+/// whoever keeps the time is told.
+fn next_call(story: &mut Story) -> Option<Nanos> {
+    let before = story.policy.deadline();
+    let left = story.tell(Policy::leave).1.put_off;
+    story.now += 3 * MICROSECOND;
+    let entered = story.enter().put_off;
+    story.now += 20 * MICROSECOND;
+    let after = story.policy.deadline();
+    assert_eq!(left || entered, after != before, "{before:?} and {after:?}");
+    after.filter(|_| after != before)
+}
+
+/// A pool of two that are admitted, and so many parked ones, within a loop of calls.
+fn in_a_loop(parked: usize) -> Story {
+    let mut story = Story::new(2 + parked, false, 2);
     story.spread();
     story.beat(PLENTY, Ran::No);
-    let _ = story.taken(PLENTY, 1, false);
-    let call = |story: &mut Story| {
+    let _ = story.taken(PLENTY, 1 + parked, false);
+    for _ in 0..5 {
         story.tell(Policy::leave);
         story.now += 3 * MICROSECOND;
         story.enter();
         story.now += 20 * MICROSECOND;
-        story.policy.deadline()
-    };
-    (0..4).for_each(|_| _ = call(&mut story));
-    let patrol = call(&mut story);
-    (0..20).for_each(|_| assert_eq!(call(&mut story), patrol));
+    }
+    story
+}
+
+#[test]
+fn calls_in_a_loop_put_the_deadline_off_now_and_then() {
+    let mut story = in_a_loop(0);
+    let mut moves = 0;
+    for _ in 0..1_000 {
+        moves += usize::from(next_call(&mut story).is_some());
+        assert!(story.policy.deadline() > Some(story.now), "nobody is woken");
+    }
+    assert!((8..=12).contains(&moves), "{moves} times in 23 ms");
+    let patrol = story.policy.deadline();
     story.tell(Policy::leave);
     let left = story.now;
     let orders = story.beat(DRY, Ran::No);
-    assert_eq!((Some(story.now), orders.posts), (patrol, 0), "one look for nothing");
-    story.beat(DRY, Ran::No);
-    assert_eq!(story.now, left + Knobs::default().patience.0, "then just as after a single call");
+    assert_eq!((Some(story.now), orders.posts), (patrol, 1), "idle tokens are asked for back");
+    assert!(story.now <= left + 8 * MILLISECOND);
+    assert_eq!(story.taken(DRY, 0, false).0, Verdict::Park);
+}
+
+#[test]
+fn a_sweep_that_is_due_does_not_wait_for_the_end_of_a_loop() {
+    let mut story = in_a_loop(1);
+    for _ in 0..100_000 {
+        if story.policy.deadline() <= Some(story.now) {
+            let due = story.policy.unhurried();
+            assert!(due <= Some(story.now), "{due:?} at {}", story.now);
+            return;
+        }
+        let _ = next_call(&mut story);
+    }
+    panic!("the pool is not looked after: {:?}", story.policy);
 }
 
 #[test]
