@@ -52,11 +52,23 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mine = Jobserver::new(TOKENS);
     let budget = Budget { others: second_connection(&mine)?, mine };
 
-    let builder = ThreadPoolBuilder::new().num_threads(WORKERS).jobserver(budget.mine.clone());
-    let pool = builder.detect_blocking(None).build()?;
+    let build = || {
+        let builder = ThreadPoolBuilder::new().num_threads(WORKERS).jobserver(budget.mine.clone());
+        builder.detect_blocking(None).build().expect("as many threads")
+    };
+    let pool = build();
     let owned = |job: &(dyn Fn() + Sync)| pool.install(job);
     if options.wants("back") {
         tokens_back(&mut figures, "owned pool", &budget, &owned, trials);
+        for (seen, whose) in [(true, "again"), (false, "for the first time")] {
+            let times = trials::back_after_loop(&budget, &build, trials, seen);
+            let what = format!(
+                "owned pool after a loop of calls: all tokens back when somebody waits {whose}"
+            );
+            figures.keep(&what, times.millis());
+            figures.note(format!("{what}: median"), times.median(), "ms", ..=2.0);
+            figures.note(format!("{what}: worst"), times.worst(), "ms", ..=2.0);
+        }
         let late = trials::oversleeping(5 * trials);
         let what = "a bare thread: latest of as many wake-ups as that takes";
         figures.keep(what, late.millis());

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
-use rayon_jobserver::{Jobserver, ThreadPoolBuilder};
+use rayon_jobserver::{Jobserver, ThreadPool, ThreadPoolBuilder};
 
 use crate::times::Times;
 use crate::{TOKENS, WORKERS, nap};
@@ -30,10 +30,7 @@ pub(crate) type Enter<'a> = &'a (dyn Fn(&(dyn Fn() + Sync)) + Sync);
 /// From the end of the last job until every token is back, with nobody who wants them.
 pub(crate) fn back_alone(budget: &Budget, enter: Enter<'_>, trials: usize) -> Times {
     Times::of((0..trials).map(|_| {
-        enter(&|| {
-            let jobs = (0..WORKERS * 20).into_par_iter().with_max_len(1);
-            jobs.for_each(|_| nap(Duration::from_millis(1)));
-        });
+        enter(&|| wide(&|| ()));
         let end = Instant::now();
         while budget.mine.held() > 0 {
             thread::sleep(Duration::from_micros(100)); // as little in the way as can be
@@ -44,32 +41,73 @@ pub(crate) fn back_alone(budget: &Budget, enter: Enter<'_>, trials: usize) -> Ti
 
 /// From the end of the last job until somebody has every token who began to wait meanwhile.
 pub(crate) fn back_to_waiter(budget: &Budget, enter: Enter<'_>, trials: usize) -> Times {
-    Times::of((0..trials).map(|_| {
-        let (send, receive) = mpsc::channel();
+    let trial = |begin: &(dyn Fn() + Sync)| {
         let done = AtomicUsize::new(0);
-        thread::scope(|scope| {
-            // Its end here is gone should the call panic, so that the waiter ends, too.
-            let (begin, begun) = mpsc::channel();
-            scope.spawn(move || {
-                begun.recv().expect("the trial begins");
-                let all: Vec<_> = (0..TOKENS).map(|_| budget.others.acquire()).collect();
-                send.send(Instant::now()).expect("the trial waits");
-                drop(all);
+        enter(&|| {
+            // As wide as can be before the others begin to want tokens.
+            wide(&|| {
+                if done.fetch_add(1, Ordering::Relaxed) == WORKERS * 10 {
+                    begin();
+                }
             });
-            enter(&|| {
-                // As wide as can be before the others begin to want tokens.
-                (0..WORKERS * 20).into_par_iter().with_max_len(1).for_each(|_| {
-                    nap(Duration::from_millis(1));
-                    if done.fetch_add(1, Ordering::Relaxed) == WORKERS * 10 {
-                        begin.send(()).expect("the waiter waits");
-                    }
-                });
-            });
-            let end = Instant::now();
-            let back = receive.recv().expect("the waiter gets all");
-            back.saturating_duration_since(end)
+        });
+    };
+    Times::of((0..trials).map(|_| until_all_are_had(budget, trial)))
+}
+
+/// The same from the end of the last of many short calls, one right after another, of a pool that has `seen` somebody
+/// wait for tokens, or has not.
+pub(crate) fn back_after_loop(
+    budget: &Budget,
+    pool: &dyn Fn() -> ThreadPool,
+    trials: usize,
+    seen: bool,
+) -> Times {
+    const CALLS: usize = 2_000;
+    let trial = |_| {
+        let pool = pool();
+        let enter: Enter<'_> = &|job| pool.install(job);
+        if seen {
+            back_to_waiter(budget, enter, 4);
+        }
+        until_all_are_had(budget, |begin| {
+            enter(&|| wide(&|| ()));
+            for call in 0..CALLS {
+                if call == CALLS / 2 {
+                    begin();
+                }
+                enter(&|| nap(Duration::from_micros(10)));
+            }
         })
-    }))
+    };
+    Times::of((0..trials).map(trial))
+}
+
+/// A call that has work for all workers for 20 ms. After each job it does what it is told to.
+fn wide(after_each: &(dyn Fn() + Sync)) {
+    (0..WORKERS * 20).into_par_iter().with_max_len(1).for_each(|_| {
+        nap(Duration::from_millis(1));
+        after_each();
+    });
+}
+
+/// From the end of a trial, which says when somebody is to begin to wait for every token, until he has them.
+fn until_all_are_had(budget: &Budget, trial: impl Fn(&(dyn Fn() + Sync))) -> Duration {
+    let (send, receive) = mpsc::channel();
+    thread::scope(|scope| {
+        // Its end here is gone should the trial panic, so that the waiter ends, too.
+        let (begin, begun) = mpsc::channel();
+        scope.spawn(move || {
+            begun.recv().expect("the trial begins");
+            let all: Vec<_> = (0..TOKENS).map(|_| budget.others.acquire()).collect();
+            send.send(Instant::now()).expect("the trial waits");
+            drop(all);
+        });
+        trial(&|| begin.send(()).expect("the waiter waits"));
+        let end = Instant::now();
+        let back = receive.recv().expect("the waiter gets all");
+        back.saturating_duration_since(end)
+    })
 }
 
 /// How long a wide phase takes that follows on so much `serial` work within one call, on a pool of ours with tokens for

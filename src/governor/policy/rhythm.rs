@@ -126,7 +126,8 @@ impl Policy {
     /// been. Where its calls are short they never lie all busy for long enough to saturate the pool.
     pub(super) fn measure_due(&self) -> Option<Nanos> {
         let unknown = self.admitted > self.growth.reached() && !self.heart.blind;
-        let measurable = self.phase != Phase::Dormant && !self.is_silent();
+        // While a probe lies there, what has run since it was posted is told by the same look.
+        let measurable = self.phase == Phase::Slack && !self.is_silent();
         self.rhythm.patrol().filter(|_| unknown && measurable)
     }
 
