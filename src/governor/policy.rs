@@ -261,6 +261,8 @@ impl Policy {
     /// The owner has dropped the pool: finish what was spawned, then end.
     pub(crate) fn drain(&mut self, now: Nanos, out: &mut Orders) {
         self.draining = true;
+        // Nothing keeps idle tokens any longer.
+        self.rhythm = Rhythm::default();
         // No call comes from now on that nobody announced.
         self.anchored = false;
         self.came_back = false;
@@ -354,6 +356,7 @@ impl Policy {
         self.epoch += 1;
         self.release.reset();
         self.heart.quiet = 0;
+        self.heart.looked = None;
         self.sweep.repeats = 0;
         self.heart.beat = self.knobs.beat.0;
         self.heart.at = now + self.heart.beat;
@@ -366,6 +369,7 @@ impl Policy {
         // however soon it sleeps.
         let woken = self.heart.blind || self.waiting;
         self.heart.since = now;
+        self.heart.looked = None;
         self.heart.at =
             now + if woken { self.heart.beat.min(self.knobs.beat.1) } else { self.search_time() };
     }

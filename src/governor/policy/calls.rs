@@ -38,7 +38,8 @@ impl Policy {
     pub(super) fn probe_for_call(&mut self, now: Nanos) {
         let (first, longest) = self.knobs.look;
         let pause = match (self.growth.asked(), self.admitted) {
-            (0, _) => first,
+            // The longer a loop of calls has gone on, the less likely is it that the next one differs.
+            (0, _) => (self.rhythm.lasted(now) / 4).clamp(first, longest),
             // No token is to be had, and one that comes will be offered. Only whether the sole worker blocks is left to
             // find out.
             (_, 1) => longest,

@@ -52,6 +52,11 @@ impl Rhythm {
         self.patrol
     }
 
+    /// For how long a loop has gone on.
+    pub(super) fn lasted(&self, now: Nanos) -> Nanos {
+        if self.patrol.is_some() { now - self.since } else { 0 }
+    }
+
     /// The pause before the next patrol: twice the time for which the loop has gone on, within bounds, so that
     /// tokens lie idle after its end for no longer than twice as long as it took. As short as can be where
     /// others are known to want them.
@@ -97,7 +102,10 @@ impl Policy {
     /// A call or job from outside has just begun, if it `begins`, or ended.
     pub(super) fn note_call(&mut self, now: Nanos, begins: bool, out: &mut Orders) {
         let patience = self.knobs.patience.0;
-        self.rhythm.beat(now, patience, begins);
+        // What is left to do once the pool was dropped is no loop.
+        if !self.draining {
+            self.rhythm.beat(now, patience, begins);
+        }
         self.touch(now);
         if self.rhythm.is_half_over(now, patience)
             && self.phase == Phase::Slack

@@ -16,6 +16,8 @@ pub(super) struct Heart {
     pub(super) at: Nanos,
     /// When the lookout last ran on our account, as far as is known.
     pub(super) since: Nanos,
+    /// When it was first looked at since then.
+    pub(super) looked: Option<Nanos>,
     /// Those in succession at which the lookout had not run; longer ones than where calls are not announced count for
     /// as many of these as they are long.
     pub(super) quiet: u32,
@@ -26,7 +28,7 @@ pub(super) struct Heart {
 impl Heart {
     /// The pauses are between these bounds.
     pub(super) fn new((first, _): (Nanos, Nanos)) -> Self {
-        Heart { beat: first, at: 0, since: 0, quiet: 0, blind: false }
+        Heart { beat: first, at: 0, since: 0, looked: None, quiet: 0, blind: false }
     }
 
     /// Whether the lookout has not run at the last beat, or where nobody can tell no longer seemed to when
@@ -219,7 +221,7 @@ impl Policy {
             Ran::Waits if !self.waiting => self.post(now, 1, out),
             // It may take long to fall asleep: where every core is wanted tens of milliseconds.
             Ran::Unsettled | Ran::Waits => {
-                let pause = (now - self.heart.since).min(self.knobs.beat.1);
+                let pause = (now - *self.heart.looked.get_or_insert(now)).min(self.knobs.beat.1);
                 self.heart.at = now + pause.max(self.heart.beat);
             }
             Ran::No => {

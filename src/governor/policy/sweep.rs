@@ -72,9 +72,11 @@ impl Policy {
             self.hand_to_returned(now, out);
             return Verdict::Park;
         }
-        // Nobody else could take up the call. Whoever has not had a turn is due as before.
+        // Nobody else could take up the call. Whoever has not had a turn is next once an idle worker is found again.
         let breaks_off = self.sweep.called && self.sweep.at_rest && self.admitted == 1;
-        if !breaks_off && let Some(next) = self.roster.take_stale(self.sweep.to) {
+        if breaks_off && self.roster.any_stale(self.sweep.to) {
+            self.sweep.announced = true;
+        } else if let Some(next) = self.roster.take_stale(self.sweep.to) {
             self.roster.park_cold(worker, self.epoch);
             self.turn(now, next, out);
             return Verdict::Park;

@@ -63,6 +63,13 @@ struct Spawning {
     pause: Nanos,
 }
 
+impl Caller {
+    /// How much it has yet to begin.
+    pub(super) fn left(&self) -> usize {
+        self.acts.len()
+    }
+}
+
 impl World {
     pub(super) fn caller(&mut self, acts: Vec<Act>, uses: Vec<usize>) {
         uses.iter().for_each(|&pool| self.pools[pool].users += 1);

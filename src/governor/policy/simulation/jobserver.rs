@@ -31,6 +31,11 @@ impl Jobserver {
     pub(super) fn new(tokens: usize) -> Self {
         Jobserver { lying: (0..tokens).map(Token).collect(), readers: VecDeque::new() }
     }
+
+    /// Whether somebody waits for a token and none lies there.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.lying.is_empty() && !self.readers.is_empty()
+    }
 }
 
 /// The ledger of a process: its book and its broker.

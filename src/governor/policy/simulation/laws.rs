@@ -7,7 +7,7 @@ use super::machine::Pool;
 use super::worker::{Mode, Worker};
 use super::world::World;
 use super::{MILLISECOND, Nanos, SECOND};
-use crate::governor::policy::Knobs;
+use crate::governor::policy::{Knobs, Policy};
 use crate::jobserver::Demand;
 
 /// Probes that an idle global pool may post, and rounds that its governor may make, in the first second
@@ -31,11 +31,15 @@ pub(super) struct Laws {
     unserved: Option<[Nanos; 2]>,
     /// Longest time a parked worker with work of its own may wait beside an idle one.
     neglected: Option<Nanos>,
+    /// Longest time a pool that sees all calls, and has none, may keep tokens that somebody else waits for: at all, and
+    /// after no loop of calls.
+    withheld: Option<[Nanos; 2]>,
     /// Whether a pool must not end before its jobs.
     complete: bool,
     steps: u64,
     unserved_since: Vec<[Option<Nanos>; 2]>,
     neglected_since: Vec<Vec<Option<Nanos>>>,
+    withheld_since: Vec<[Option<Nanos>; 2]>,
     /// Probes of each pool and rounds of its governor at some instant.
     noted: Vec<(u64, u64)>,
 }
@@ -68,6 +72,11 @@ impl Laws {
         Laws { unserved, neglected: self.neglected.map(|most| most + beats), ..self }
     }
 
+    /// The same where every worker seems to wait for others, and is asked in its turn whether it still does.
+    pub(super) fn unhinted(self) -> Self {
+        Laws { withheld: None, ..self }
+    }
+
     /// All that must hold.
     pub(super) fn all(weather: Weather, knobs: Knobs) -> Self {
         // A lookout that feels nothing is looked at every beat; a trial that has failed may add
@@ -78,9 +87,14 @@ impl Laws {
         // What nobody has noticed is found by the last sweeps.
         let neglected = (knobs.sweep << knobs.resweeps) + 50 * MILLISECOND;
         let stall = 20 * weather.stall;
+        // Twice its patience at most, and what it takes to ask the workers.
+        let withheld = 3 * MILLISECOND + stall + 10 * weather.wake.1;
+        // A patrol may have been put off just before.
+        let loops = 16 * knobs.patience.0;
         Laws {
             unserved: Some([unserved + stall, unserved_called + stall]),
             neglected: Some(neglected + stall),
+            withheld: Some([loops + withheld, withheld]),
             complete: true,
             ..Laws::budget_alone(1)
         }
@@ -98,6 +112,7 @@ impl World {
             self.check_conservation();
         }
         self.check_service();
+        self.check_release();
     }
 
     /// No more workers are admitted than funds are there, in a pool and in a process.
@@ -181,6 +196,30 @@ impl World {
                     lasted <= neglected,
                     "at {now} pool {id} has left a worker with work of its own parked for \
                      {lasted}: {pool:#?}"
+                );
+            }
+        }
+    }
+
+    /// Whoever waits for a token gets one that lies idle.
+    fn check_release(&mut self) {
+        let Some(withheld) = self.laws.withheld else { return };
+        let awaited = self.jobserver.is_awaited();
+        self.laws.withheld_since.resize(self.pools.len(), [None; 2]);
+        for (id, (since, pool)) in self.laws.withheld_since.iter_mut().zip(&self.pools).enumerate()
+        {
+            let Policy { engaged, absences, rhythm, .. } = &pool.policy;
+            let sees_all = !pool.anchored && !pool.adopts && !absences.any();
+            let idle = sees_all && pool.pieces == 0 && *engaged == 0;
+            let keeps = pool.purse.iter().any(|fund| number(fund).is_some());
+            let any = awaited && idle && keeps;
+            let holds = [any, any && rhythm.patrol().is_none()];
+            for ((since, holds), most) in since.iter_mut().zip(holds).zip(withheld) {
+                let lasted = lasts(since, holds, self.now);
+                assert!(
+                    lasted <= most,
+                    "at {} pool {id} has kept idle tokens from others for {lasted}: {pool:#?}",
+                    self.now
                 );
             }
         }
