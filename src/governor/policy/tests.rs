@@ -7,6 +7,7 @@ mod growing;
 mod handing;
 mod leaving;
 mod looking;
+mod looping;
 mod nesting;
 mod resuming;
 mod sharing;
@@ -110,6 +111,13 @@ impl Story {
         let sighting =
             Sighting { worker, nested, moved: false, judged: Judged::Quiet, late: false };
         self.tell(|policy, now, out| policy.taken(now, market, sighting, out))
+    }
+
+    /// A worker that is at work has a moment for a probe.
+    fn taken_between_jobs(&mut self, worker: usize) -> Orders {
+        let (nested, moved, late) = (false, false, false);
+        let sighting = Sighting { worker, nested, moved, judged: Judged::Active, late };
+        self.tell(|policy, now, out| policy.taken(now, PLENTY, sighting, out)).1
     }
 
     /// A worker has looked at its own queues, and found nothing there.

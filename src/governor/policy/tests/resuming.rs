@@ -3,7 +3,7 @@
 use super::*;
 
 /// Lets a pool of calls that are over give everything back and come to rest.
-fn rest(story: &mut Story) {
+pub(super) fn rest(story: &mut Story) {
     for _ in 0..1_000 {
         if story.policy.phase == Phase::Dormant {
             return;
@@ -142,98 +142,6 @@ fn a_pool_of_phases_keeps_what_half_of_its_workers_use() {
     assert_eq!(story.policy.release.pending(), 3, "then all that can go");
 }
 
-/// Ends a call of a loop and begins the next. Says whether the deadline has moved meanwhile: then the alarm is put off.
-fn next_call(story: &mut Story) -> bool {
-    let before = story.policy.deadline();
-    let left = story.tell(Policy::leave).1.put_off;
-    story.now += 3 * MICROSECOND;
-    let entered = story.enter().put_off;
-    story.now += 20 * MICROSECOND;
-    let after = story.policy.deadline();
-    assert_eq!(left || entered, after != before, "{before:?} and {after:?}");
-    after != before
-}
-
-/// A pool of two that are admitted, and so many parked ones, within a loop of calls.
-fn in_a_loop(parked: usize) -> Story {
-    let mut story = Story::new(2 + parked, false, 2);
-    story.spread();
-    story.beat(PLENTY, Ran::No);
-    let _ = story.taken(PLENTY, 1 + parked, false);
-    for _ in 0..5 {
-        story.tell(Policy::leave);
-        story.now += 3 * MICROSECOND;
-        story.enter();
-        story.now += 20 * MICROSECOND;
-    }
-    story
-}
-
-#[test]
-fn the_first_calls_of_a_loop_do_not_move_the_deadline() {
-    let mut story = in_a_loop(0);
-    let patrol = story.policy.deadline();
-    (0..8).for_each(|_| assert!(!next_call(&mut story)));
-    story.tell(Policy::leave);
-    let left = story.now;
-    let orders = story.beat(DRY, Ran::No);
-    assert_eq!((Some(story.now), orders.posts), (patrol, 1), "idle tokens are asked for back");
-    assert!(story.now <= left + MILLISECOND);
-}
-
-#[test]
-fn where_others_want_tokens_calls_in_a_loop_never_move_the_deadline() {
-    let mut story = in_a_loop(0);
-    let release = &mut story.policy.release;
-    release.next_round(true, 1, 2);
-    release.gave();
-    release.next_round(true, 1, 2);
-    release.reset();
-    assert!(release.is_wanted());
-    let patrol = story.policy.deadline();
-    while patrol > Some(story.now + 50 * MICROSECOND) {
-        assert!(!next_call(&mut story));
-    }
-    story.tell(Policy::leave);
-    let left = story.now;
-    let orders = story.beat(DRY, Ran::No);
-    assert_eq!((Some(story.now), orders.posts), (patrol, 0), "one look for nothing");
-    assert_eq!(story.beat(DRY, Ran::No).posts, 1);
-    assert!(story.now <= left + Knobs::default().patience.0, "then at once, nearly");
-}
-
-#[test]
-fn calls_in_a_loop_put_the_deadline_off_now_and_then() {
-    let mut story = in_a_loop(0);
-    let mut moves = 0;
-    for _ in 0..1_000 {
-        moves += usize::from(next_call(&mut story));
-        assert!(story.policy.deadline() > Some(story.now), "nobody is woken");
-    }
-    assert!((8..=12).contains(&moves), "{moves} times in 23 ms");
-    let patrol = story.policy.deadline();
-    story.tell(Policy::leave);
-    let left = story.now;
-    let orders = story.beat(DRY, Ran::No);
-    assert_eq!((Some(story.now), orders.posts), (patrol, 1), "idle tokens are asked for back");
-    assert!(story.now <= left + 8 * MILLISECOND);
-    assert_eq!(story.taken(DRY, 0, false).0, Verdict::Park);
-}
-
-#[test]
-fn a_sweep_that_is_due_does_not_wait_for_the_end_of_a_loop() {
-    let mut story = in_a_loop(1);
-    for _ in 0..100_000 {
-        if story.policy.deadline() <= Some(story.now) {
-            let due = story.policy.unhurried();
-            assert!(due <= Some(story.now), "{due:?} at {}", story.now);
-            return;
-        }
-        next_call(&mut story);
-    }
-    panic!("the pool is not looked after: {:?}", story.policy);
-}
-
 #[test]
 fn whoever_worked_last_is_admitted_first_whoever_had_a_turn_since() {
     let mut roster = Roster::new(4, Knobs::default().recheck);
@@ -357,58 +265,12 @@ fn what_lies_there_is_looked_at_each_time() {
     assert!(story.policy.release.is_unwanted());
 }
 
-/// A worker that is at work has a moment for a probe.
-fn taken_between_jobs(story: &mut Story, worker: usize) -> Orders {
-    let (nested, moved, late) = (false, false, false);
-    let sighting = Sighting { worker, nested, moved, judged: Judged::Active, late };
-    story.tell(|policy, now, out| policy.taken(now, PLENTY, sighting, out)).1
-}
-
-/// Calls of 16 µs of two workers one after another, for 20 ms: whoever takes a probe has been at work, and what the
-/// other one runs is such a part of the time.
-fn short_calls(story: &mut Story, part: Nanos) {
-    let mut looked = story.now;
-    for _ in 0..1_000 {
-        let mut woken = story.enter().wake.len();
-        story.now += 16_000;
-        let now = story.now;
-        if story.policy.deadline().is_some_and(|at| at <= now) {
-            if story.policy.feels(now) {
-                let elapsed = now - std::mem::replace(&mut looked, now);
-                let felt = Felt::default().and(elapsed * 3 / 4);
-                let both = story.policy.admitted() > 1;
-                story.policy.felt(now, Some(if both { felt.and(elapsed / part) } else { felt }));
-            }
-            woken += story.after(0, PLENTY).wake.len();
-        }
-        while story.policy.probes > 0 {
-            let worker = story.policy.lookout().unwrap_or(0);
-            woken += taken_between_jobs(story, worker).wake.len();
-        }
-        (0..woken).for_each(|_| story.resumed());
-        story.tell(Policy::leave);
-        story.now += 1_000;
-    }
-    assert_eq!(story.policy.admitted(), 2);
-}
-
-/// In a loop of sections of 16 µs the second worker came after 1.3 ms each time, and after 25 ms now and then.
-#[test]
-fn a_loop_of_short_calls_has_at_once_as_many_workers_as_the_one_before_made_use_of() {
-    for (part, workers) in [(2, 2), (4, 2), (5, 1)] {
-        let mut story = Story::new(2, false, 2);
-        short_calls(&mut story, part);
-        rest(&mut story);
-        assert_eq!(story.enter().wake.len(), workers, "the idlest ran a {part}th of the time");
-    }
-}
-
 #[test]
 fn a_pool_of_a_budget_of_its_own_that_tries_in_vain_for_a_fund_asks_for_one() {
     let mut story = Story::new(2, false, 1);
     story.enter();
     story.resumed();
     story.until_posted();
-    let _ = taken_between_jobs(&mut story, 1);
+    let _ = story.taken_between_jobs(1);
     assert_eq!(story.policy.demand().funds, 1, "nothing lay there");
 }

@@ -179,3 +179,22 @@ fn what_funds_a_worker_that_blocks_without_a_word_is_kept_for_it() {
         assert_eq!((story.policy.admitted(), story.policy.tally().lendings), (1, 1));
     }
 }
+
+/// Once it was looked at after as long as it had been since its last probe, and its token kept from others meanwhile.
+#[test]
+fn whoever_waited_for_jobs_is_asked_soon_after_the_call_is_over() {
+    let mut story = Story::new(1, false, 1);
+    story.spread();
+    let _ = story.taken(DRY, 0, true);
+    assert!(story.policy.waiting, "for jobs, it seems");
+    story.now += 15 * MILLISECOND;
+    story.tell(Policy::leave);
+    let left = story.now;
+    story.beat(DRY, Ran::Unsettled);
+    assert_eq!(story.beat(DRY, Ran::No).posts, 1, "it sleeps by now");
+    assert!(story.now <= left + 2 * story.policy.knobs.beat.0, "after {} ns", story.now - left);
+    while story.funds == 0 {
+        story.rests(DRY, 0, false);
+    }
+    assert!(story.now <= left + 3 * MILLISECOND, "after {} ns", story.now - left);
+}
