@@ -13,8 +13,7 @@ use crate::tables;
 
 /// All of BENCHMARKS.md. The plots and raw results are in the folder `link`.
 pub(crate) fn page(link: &Path, record: &Record, plots: &[Plot]) -> String {
-    let link = link.display();
-    let Record { machine, rows, packings, figures, tuning, elsewhere } = record;
+    let Record { machine, rows, packings, figures, tuned, tuning, elsewhere } = record;
     let of = |supply| tables::comparison(rows.iter().filter(move |row| row.supply() == supply));
     let packing = |rows: &dyn Fn(&packing::Row) -> bool| {
         let rows: Vec<_> = packings.iter().filter(|row| rows(row)).collect();
@@ -23,7 +22,7 @@ pub(crate) fn page(link: &Path, record: &Record, plots: &[Plot]) -> String {
     let at_once = |leaf| packing(&|row| row.start == Start::AtOnce && row.leaf == leaf);
     let sections = [
         ("machine", machine::section(machine)),
-        ("record", format!("[{link}]({link})")),
+        ("record", format!("[{0}]({0})", link.display())),
         ("summary", summary(record)),
         ("plenty", of(Supply::Plenty)),
         ("starved", of(Supply::Starved)),
@@ -39,18 +38,32 @@ pub(crate) fn page(link: &Path, record: &Record, plots: &[Plot]) -> String {
                 tables::table(&elsewhere::HEAD, elsewhere::lines(elsewhere))
             },
         ),
+        ("tuned", when_tuned(link, tuned)),
         ("tuning", if tuning.is_empty() { absent() } else { tables::tuning(tuning) }),
     ];
     let benches = BENCHES.map(|bench| {
         let figures: Vec<_> = figures.iter().filter(|figure| figure.bench == bench).collect();
         (bench, if figures.is_empty() { absent() } else { tables::figures(figures) })
     });
-    let shown =
-        plots.iter().map(|Plot { file, title }| (*file, format!("![{title}]({link}/{file})\n")));
+    let shown = plots
+        .iter()
+        .map(|Plot { file, title }| (*file, format!("![{title}]({}/{file})\n", link.display())));
     let sections = sections.into_iter().chain(benches).chain(shown);
     sections.fold(include_str!("method.md").to_owned(), |page, (name, text)| {
         page.replace(&format!("{{{{{name}}}}}"), text.trim_end())
     })
+}
+
+/// Which record tells what the constants are worth, if it is another than the one behind `link`.
+fn when_tuned(link: &Path, tuned: &Path) -> String {
+    if tuned.file_name() == link.file_name() {
+        return "It belongs to the same record as all the other rows.".to_owned();
+    }
+    let other = link.with_file_name(tuned.file_name().unwrap_or_default());
+    format!(
+        "It belongs to an earlier record than the other rows, with the policy of that time: [{0}]({0}).",
+        other.display()
+    )
 }
 
 /// In place of what has not been measured.

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::columns;
 use crate::elsewhere;
@@ -29,6 +29,8 @@ pub(crate) struct Record {
     pub(crate) packings: Vec<packing::Row>,
     /// None of a bench that was not recorded.
     pub(crate) figures: Vec<Figure>,
+    /// The record that tells what the constants are worth, which may be an earlier one.
+    pub(crate) tuned: PathBuf,
     /// Empty if it was not recorded.
     pub(crate) tuning: Tuning,
     /// Empty if it was not recorded.
@@ -41,13 +43,15 @@ impl Record {
         for bench in BENCHES {
             figures.extend(self::figures(folder, bench)?);
         }
+        let tuned = tuned(folder)?;
         Ok(Record {
             machine: machine(folder)?,
             rows: rows(folder)?,
             packings: packings(folder)?,
             figures,
-            tuning: tuning(folder)?,
-            elsewhere: elsewhere(folder)?,
+            tuning: tuning(&tuned)?,
+            elsewhere: elsewhere(&tuned)?,
+            tuned,
         })
     }
 }
@@ -124,6 +128,19 @@ fn packings(folder: &Path) -> Result<Vec<packing::Row>, Box<dyn Error>> {
 fn figures(folder: &Path, bench: &str) -> Result<Vec<Figure>, Box<dyn Error>> {
     let recorded = folder.join(format!("{bench}.csv")).try_exists()?;
     if recorded { read_figures::figures(folder, bench) } else { Ok(Vec::new()) }
+}
+
+/// The record itself if it tells what the constants are worth, else the last one before it that does.
+fn tuned(folder: &Path) -> Result<PathBuf, Box<dyn Error>> {
+    let tells = |folder: &Path| folder.join("tune.csv").is_file();
+    let mut before = Vec::new();
+    if let Some(parent) = folder.parent().filter(|_| !tells(folder)) {
+        for entry in fs::read_dir(parent)? {
+            before.push(entry?.path());
+        }
+    }
+    before.retain(|other| other.as_path() < folder && tells(other));
+    Ok(before.into_iter().max().unwrap_or_else(|| folder.to_owned()))
 }
 
 /// The rounds with changed constants.
