@@ -23,11 +23,16 @@ pub(crate) enum Load {
     Serial,
     /// One job that waits for a lock, and tokens to spare.
     Blocked,
+    /// Calls of 16 µs on two workers, with as many gaps of 0.1 ms, and one token.
+    Calls,
 }
 
 /// How often a second the governor of a pool wakes within such a call, for so long once that has gone on for a while.
 pub(crate) fn wakes(load: Load, after: Duration, span: Duration) -> Result<f64, Box<dyn Error>> {
-    let jobserver = Jobserver::new(if matches!(load, Load::Wide) { 1 } else { TOKENS });
+    let jobserver = Jobserver::new(match load {
+        Load::Wide | Load::Calls => 1,
+        Load::Serial | Load::Blocked => TOKENS,
+    });
     jobserver.configure(&mut Command::new("true"))?;
     let pool = ThreadPoolBuilder::new().num_threads(WORKERS).jobserver(jobserver).build()?;
     let (over, lock) = (AtomicBool::new(false), Mutex::new(()));
@@ -39,15 +44,20 @@ pub(crate) fn wakes(load: Load, after: Duration, span: Duration) -> Result<f64, 
         }
     };
     thread::scope(|scope| {
-        scope.spawn(|| {
-            pool.install(|| match load {
-                Load::Wide => {
-                    let jobs = (0..1_000_000).into_par_iter().with_max_len(1);
-                    jobs.for_each(|_| compute(Duration::from_millis(1)));
+        scope.spawn(|| match load {
+            Load::Wide => pool.install(|| {
+                let jobs = (0..1_000_000).into_par_iter().with_max_len(1);
+                jobs.for_each(|_| compute(Duration::from_millis(1)));
+            }),
+            Load::Serial => pool.install(|| compute(Duration::MAX)),
+            Load::Blocked => pool.install(|| drop(lock.lock())),
+            Load::Calls => {
+                let half = || compute(Duration::from_micros(8));
+                while !over.load(Ordering::Relaxed) {
+                    pool.join(half, half);
+                    compute(Duration::from_micros(100));
                 }
-                Load::Serial => compute(Duration::MAX),
-                Load::Blocked => drop(lock.lock()),
-            });
+            }
         });
         nap(after);
         let governor = |thread: &str| thread.starts_with("rayon-governor");

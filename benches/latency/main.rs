@@ -26,6 +26,7 @@ mod times;
 mod trials;
 
 use std::error::Error;
+use std::ops::Bound::{Included, Unbounded};
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
@@ -93,11 +94,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     if options.wants("busy") {
         let (short, long, span) = if options.quick { (1, 2, 1) } else { (2, 24, 10) };
         for (load, after, most) in [
-            (Load::Wide, 1, 20.0),
-            (Load::Serial, short, 20.0),
-            (Load::Serial, long, 20.0),
+            (Load::Wide, 1, Included(20.0)),
+            (Load::Serial, short, Included(20.0)),
+            (Load::Serial, long, Included(20.0)),
             // Somebody keeps watch, as in an idle global pool.
-            (Load::Blocked, short, 60.0),
+            (Load::Blocked, short, Included(60.0)),
+            (Load::Calls, short, Unbounded),
         ] {
             let what = match load {
                 Load::Wide => "with all funded workers busy".to_owned(),
@@ -107,10 +109,11 @@ fn main() -> Result<(), Box<dyn Error>> {
                 Load::Blocked => {
                     format!("and tokens to spare beside one job blocked for {after} s")
                 }
+                Load::Calls => "in a loop of calls of 16 µs with gaps of 0.1 ms".to_owned(),
             };
             let rate = cost::wakes(load, Duration::from_secs(after), Duration::from_secs(span))?;
             let what = format!("owned pool {what}: governor's wake-ups");
-            figures.note(what, rate, "a second", ..=most);
+            figures.note(what, rate, "a second", (Unbounded, most));
         }
         let (serial, rounds) = if options.quick { (100, 1) } else { (2_000, 9) };
         let (ours, stock) = trials::after_serial(Duration::from_millis(serial), rounds)?;

@@ -54,14 +54,14 @@ pub(crate) fn page(link: &Path, record: &Record, plots: &[Plot]) -> String {
     })
 }
 
-/// Which record tells what the constants are worth, if it is another than the one behind `link`.
+/// Which record tells what the constants are worth, if it is another than the one behind `link`: one more sentence.
 fn when_tuned(link: &Path, tuned: &Path) -> String {
     if tuned.file_name() == link.file_name() {
-        return "It belongs to the same record as all the other rows.".to_owned();
+        return String::new();
     }
     let other = link.with_file_name(tuned.file_name().unwrap_or_default());
     format!(
-        "It belongs to an earlier record than the other rows, with the policy of that time: [{0}]({0}).",
+        " This table and the next belong to an earlier record, with the policy of that time: [{0}]({0}).",
         other.display()
     )
 }

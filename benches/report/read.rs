@@ -133,14 +133,17 @@ fn figures(folder: &Path, bench: &str) -> Result<Vec<Figure>, Box<dyn Error>> {
 /// The record itself if it tells what the constants are worth, else the last one before it that does.
 fn tuned(folder: &Path) -> Result<PathBuf, Box<dyn Error>> {
     let tells = |folder: &Path| folder.join("tune.csv").is_file();
-    let mut before = Vec::new();
-    if let Some(parent) = folder.parent().filter(|_| !tells(folder)) {
-        for entry in fs::read_dir(parent)? {
-            before.push(entry?.path());
+    let mut last = None;
+    if !tells(folder) {
+        for entry in fs::read_dir(folder.join(".."))? {
+            let name = entry?.file_name();
+            let before = Some(name.as_os_str()) < folder.file_name();
+            if before && tells(&folder.with_file_name(&name)) {
+                last = last.max(Some(name));
+            }
         }
     }
-    before.retain(|other| other.as_path() < folder && tells(other));
-    Ok(before.into_iter().max().unwrap_or_else(|| folder.to_owned()))
+    Ok(last.map_or_else(|| folder.to_owned(), |name| folder.with_file_name(name)))
 }
 
 /// The rounds with changed constants.

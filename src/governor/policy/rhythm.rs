@@ -28,7 +28,7 @@ const LOOP: u32 = 4;
 /// How long a call of a loop may be, and the bounds of the pause between two patrols, in units of what may
 /// lie between two calls.
 const LONGEST: Nanos = 4;
-const PAUSE: (Nanos, Nanos) = (2, 16);
+pub(super) const PAUSE: (Nanos, Nanos) = (2, 16);
 
 impl Rhythm {
     /// Notes that a call `begins` or ends. One that begins within `patience` of another, or ends within

@@ -32,7 +32,8 @@ pub(super) struct Sweep {
     pub(super) called: bool,
     /// The next one is a single turn, of the worker parked longest.
     pub(super) rotate: bool,
-    /// A broadcast was announced, or may have been what a lookout ran: sweep without waiting.
+    /// A broadcast was announced, or may have been what a lookout ran, or a call broke the last sweep off: sweep without
+    /// waiting.
     pub(super) announced: bool,
     /// Those since the last activity beyond the first.
     pub(super) repeats: u32,

@@ -7,6 +7,7 @@ use super::machine::Pool;
 use super::worker::{Mode, Worker};
 use super::world::World;
 use super::{MILLISECOND, Nanos, SECOND};
+use crate::governor::policy::rhythm::PAUSE;
 use crate::governor::policy::{Knobs, Policy};
 use crate::jobserver::Demand;
 
@@ -90,7 +91,7 @@ impl Laws {
         // Twice its patience at most, and what it takes to ask the workers.
         let withheld = 3 * MILLISECOND + stall + 10 * weather.wake.1;
         // A patrol may have been put off just before.
-        let loops = 16 * knobs.patience.0;
+        let loops = PAUSE.1 * knobs.patience.0;
         Laws {
             unserved: Some([unserved + stall, unserved_called + stall]),
             neglected: Some(neglected + stall),

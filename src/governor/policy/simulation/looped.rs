@@ -2,7 +2,6 @@
 
 use super::caller::Act;
 use super::dice::{Dice, Weather};
-use super::jobserver::Stranger;
 use super::laws::{Laws, effort};
 use super::program::{self, Code, Op};
 use super::scenario::Scenario;
@@ -105,8 +104,7 @@ fn random(seed: u64) -> Scenario {
         let rounds = 1 + dice.below(10);
         let pause = dice.pick(&[1, 5, 40]) * MILLISECOND;
         let keep = dice.between(100 * MICROSECOND, 10 * MILLISECOND);
-        world.stranger(Stranger { rounds, pause, keep, held: None });
-        work += rounds as u64 * (pause + keep);
+        work += world.stranger(rounds, pause, keep);
     }
     Scenario { world, work }
 }

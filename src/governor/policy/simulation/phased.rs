@@ -2,7 +2,6 @@
 
 use super::caller::Act;
 use super::dice::{Dice, Weather};
-use super::jobserver::Stranger;
 use super::laws::Laws;
 use super::program::{self, Code, Op};
 use super::scenario::Scenario;
@@ -74,8 +73,7 @@ fn random(seed: u64) -> Scenario {
     if dice.percent(30) {
         let (rounds, keep) = (1 + dice.below(20), dice.between(MILLISECOND, 10 * MILLISECOND));
         let pause = dice.between(0, 10 * MILLISECOND);
-        world.stranger(Stranger { rounds, pause, keep, held: None });
-        work += rounds as u64 * (pause + keep);
+        work += world.stranger(rounds, pause, keep);
     }
     Scenario { world, work }
 }

@@ -3,7 +3,6 @@
 use super::blocking::Lock;
 use super::caller::Act;
 use super::dice::{Dice, Weather};
-use super::jobserver::Stranger;
 use super::laws::Laws;
 use super::program::{self, Code, Op, Taste};
 use super::world::World;
@@ -70,8 +69,7 @@ fn world(seed: u64, kind: Kind) -> Scenario {
             let rounds = 1 + dice.below(20);
             let pause = dice.between(0, 3 * MILLISECOND);
             let keep = dice.between(10 * MICROSECOND, 10 * MILLISECOND);
-            world.stranger(Stranger { rounds, pause, keep, held: None });
-            work += rounds as u64 * (pause + keep);
+            work += world.stranger(rounds, pause, keep);
         }
     }
     Scenario { world, work }

@@ -159,10 +159,11 @@ impl World {
         pool
     }
 
-    pub(super) fn stranger(&mut self, stranger: Stranger) {
-        let pause = stranger.pause;
-        self.strangers.push(stranger);
+    /// Lets somebody else take tokens, and says how long that takes if there is always one.
+    pub(super) fn stranger(&mut self, rounds: usize, pause: Nanos, keep: Nanos) -> Nanos {
+        self.strangers.push(Stranger { rounds, pause, keep, held: None });
         self.after(pause, Event::Stranger(self.strangers.len() - 1));
+        rounds as u64 * (pause + keep)
     }
 
     pub(super) fn at(&mut self, at: Nanos, event: Event) {

@@ -121,6 +121,17 @@ fn a_pool_that_is_dropped_after_a_loop_gives_its_tokens_back_at_once() {
     }
 }
 
+/// Does what is due, and has the idle worker that is admitted take the probe, if that posts one.
+fn looked_after(story: &mut Story) -> bool {
+    let due = story.policy.deadline().is_some_and(|at| at <= story.now);
+    let posts = due && story.after(0, PLENTY).posts > 0;
+    if posts {
+        let idle = story.policy.sample().next().expect("one is admitted");
+        let _ = story.taken(PLENTY, idle, false);
+    }
+    posts
+}
+
 /// Calls of 20 µs for so long, one worker of two being admitted: when probes are posted for them.
 fn probes_for_calls(story: &mut Story, time: Nanos) -> Vec<Nanos> {
     let mut posted = Vec::new();
@@ -128,12 +139,8 @@ fn probes_for_calls(story: &mut Story, time: Nanos) -> Vec<Nanos> {
     while story.now < end {
         story.enter();
         story.now += 20 * MICROSECOND;
-        if story.policy.deadline().is_some_and(|at| at <= story.now)
-            && story.after(0, PLENTY).posts > 0
-        {
+        if looked_after(story) {
             posted.push(story.now);
-            let idle = story.policy.sample().next().expect("one is admitted");
-            let _ = story.taken(PLENTY, idle, false);
         }
         story.tell(Policy::leave);
         story.now += 3 * MICROSECOND;
@@ -167,12 +174,7 @@ fn a_sweep_that_a_call_of_a_loop_breaks_off_goes_on_with_the_next_idle_worker() 
         }
         story.now += 20 * MICROSECOND;
         story.tell(Policy::leave);
-        if story.policy.deadline().is_some_and(|at| at <= story.now)
-            && story.after(0, PLENTY).posts > 0
-        {
-            let idle = story.policy.sample().next().expect("one is admitted");
-            let _ = story.taken(PLENTY, idle, false);
-        }
+        looked_after(&mut story);
         story.now += 3 * MICROSECOND;
         if turns.len() == 3 {
             break;
