@@ -1,5 +1,6 @@
 //! The page.
 
+use std::ffi::OsStr;
 use std::iter;
 use std::path::Path;
 
@@ -38,7 +39,7 @@ pub(crate) fn page(link: &Path, record: &Record, plots: &[Plot]) -> String {
                 tables::table(&elsewhere::HEAD, elsewhere::lines(elsewhere))
             },
         ),
-        ("tuned", when_tuned(link, tuned)),
+        ("tuned", tuned.as_ref().map_or(String::new(), |other| when_tuned(link, other))),
         ("tuning", if tuning.is_empty() { absent() } else { tables::tuning(tuning) }),
     ];
     let benches = BENCHES.map(|bench| {
@@ -54,15 +55,11 @@ pub(crate) fn page(link: &Path, record: &Record, plots: &[Plot]) -> String {
     })
 }
 
-/// Which record tells what the constants are worth, if it is another than the one behind `link`: one more sentence.
-fn when_tuned(link: &Path, tuned: &Path) -> String {
-    if tuned.file_name() == link.file_name() {
-        return String::new();
-    }
-    let other = link.with_file_name(tuned.file_name().unwrap_or_default());
+/// One more sentence, which names the record of that name beside the one behind `link`.
+fn when_tuned(link: &Path, other: &OsStr) -> String {
     format!(
         " This table and the next belong to an earlier record, with the policy of that time: [{0}]({0}).",
-        other.display()
+        link.with_file_name(other).display()
     )
 }
 

@@ -1,8 +1,9 @@
 //! Reads raw results.
 
 use std::error::Error;
+use std::ffi::OsString;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::columns;
 use crate::elsewhere;
@@ -29,8 +30,8 @@ pub(crate) struct Record {
     pub(crate) packings: Vec<packing::Row>,
     /// None of a bench that was not recorded.
     pub(crate) figures: Vec<Figure>,
-    /// The record that tells what the constants are worth, which may be an earlier one.
-    pub(crate) tuned: PathBuf,
+    /// The name of an earlier record that tells what the constants are worth in place of this one.
+    pub(crate) tuned: Option<OsString>,
     /// Empty if it was not recorded.
     pub(crate) tuning: Tuning,
     /// Empty if it was not recorded.
@@ -44,13 +45,14 @@ impl Record {
             figures.extend(self::figures(folder, bench)?);
         }
         let tuned = tuned(folder)?;
+        let telling = tuned.as_ref().map_or(folder.to_owned(), |name| folder.with_file_name(name));
         Ok(Record {
             machine: machine(folder)?,
             rows: rows(folder)?,
             packings: packings(folder)?,
             figures,
-            tuning: tuning(&tuned)?,
-            elsewhere: elsewhere(&tuned)?,
+            tuning: tuning(&telling)?,
+            elsewhere: elsewhere(&telling)?,
             tuned,
         })
     }
@@ -130,8 +132,8 @@ fn figures(folder: &Path, bench: &str) -> Result<Vec<Figure>, Box<dyn Error>> {
     if recorded { read_figures::figures(folder, bench) } else { Ok(Vec::new()) }
 }
 
-/// The record itself if it tells what the constants are worth, else the last one before it that does.
-fn tuned(folder: &Path) -> Result<PathBuf, Box<dyn Error>> {
+/// The last record before this one that tells what the constants are worth, if this one does not.
+fn tuned(folder: &Path) -> Result<Option<OsString>, Box<dyn Error>> {
     let tells = |folder: &Path| folder.join("tune.csv").is_file();
     let mut last = None;
     if !tells(folder) {
@@ -143,7 +145,7 @@ fn tuned(folder: &Path) -> Result<PathBuf, Box<dyn Error>> {
             }
         }
     }
-    Ok(last.map_or_else(|| folder.to_owned(), |name| folder.with_file_name(name)))
+    Ok(last)
 }
 
 /// The rounds with changed constants.
